@@ -1,0 +1,103 @@
+"""Reads a history folder into one table for the judge and the reports, whatever state its run left it in."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import HarnessError
+from harness.history.columns import OUTCOMES, SCHEMA, VERSION
+from harness.history.recorder import Tally
+from harness.history.shards import MERGED, Gaps, merged_facts, read_tallies, shard_batches, shard_paths
+
+TIMES = ("intended", "sent", "received")
+
+
+@dataclass(frozen=True)
+class History:
+    """Every exchange of a run. `frame` is sorted by `sent` and numbered from 0; its columns are those of SCHEMA.
+
+    Times are int64 nanoseconds since the first one (`start_ns` on the monotonic clock). `wall_offset_ns` added to a
+    time gives nanoseconds since 1970. `gaps` are sentences on what is known to be missing.
+    """
+
+    frame: pd.DataFrame
+    tallies: tuple[Tally, ...] = ()
+    gaps: tuple[str, ...] = ()
+    wall_offset_ns: int = 0
+
+    @cached_property
+    def pushes(self) -> pd.DataFrame:
+        """The exchanges of the operation itself, without control calls."""
+        return self.frame[self.frame["operation"] == "push"]
+
+
+def read_history(folder: Path) -> History:
+    """The history in `folder`, from shards, from their merge, or from both; HarnessError where it is none."""
+    gaps = Gaps([])
+    if not folder.is_dir():
+        raise HarnessError(f"history {folder}: no such folder", hint="Name a run folder, such as runs/latest.")
+    table, offset = _table(folder, gaps)
+    tallies = read_tallies(folder, gaps)
+    return history_of(table, tuple(tallies), tuple(gaps.sentences), offset)
+
+
+def history_of(
+    table: pa.Table, tallies: tuple[Tally, ...] = (), gaps: tuple[str, ...] = (), wall_offset_ns: int = 0
+) -> History:
+    """A history from a table of SCHEMA's columns with raw times."""
+    frame = table.to_pandas()
+    _check_values(frame)
+    # Sorting by worker and number too makes the order, and so every verdict, independent of how shards were merged.
+    frame = frame.sort_values(["sent", "stage", "worker", "seq"], kind="stable", ignore_index=True)
+    start = int(frame[list(TIMES)].min().min()) if len(frame) else 0
+    for name in TIMES:
+        frame[name] -= start
+    return History(frame, tallies, gaps, wall_offset_ns + start)
+
+
+def _table(folder: Path, gaps: Gaps) -> tuple[pa.Table, int]:
+    batches: list[pa.RecordBatch] = []
+    offsets: list[int] = []
+    if (folder / MERGED).exists():
+        table, offset = _merged(folder / MERGED, gaps)
+        batches.extend(table.to_batches())
+        offsets.append(offset)
+    for path in shard_paths(folder):
+        for shard, batch in shard_batches(path, gaps):
+            batches.append(batch)
+            offsets.append(shard.wall_offset_ns)
+    table = pa.Table.from_batches(batches, SCHEMA).unify_dictionaries()
+    return table, min(offsets, default=0)
+
+
+def _merged(path: Path, gaps: Gaps) -> tuple[pa.Table, int]:
+    import json
+
+    try:
+        with pq.ParquetFile(path) as file:
+            facts = merged_facts(file)
+            if facts.get("version") != VERSION:
+                raise HarnessError(
+                    f"history {path}: version {facts.get('version', 'unknown')}, but this harness reads {VERSION}",
+                    hint="Judge it with the harness that wrote it.",
+                )
+            gaps.sentences.extend(json.loads(facts.get("gaps", "[]")))
+            return file.read().cast(SCHEMA), int(facts.get("wall_offset_ns", "0"))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise HarnessError(
+            f"history {path}: cannot be read: {str(error).splitlines()[0][:160]}",
+            hint="The file is damaged or not a history; run the test again.",
+        ) from error
+
+
+def _check_values(frame: pd.DataFrame) -> None:
+    """Values that no recorder writes would make rules err, so such a history is refused as a whole."""
+    if frame[list(TIMES)].isna().any().any() or (frame["received"] < frame["sent"]).any():
+        raise HarnessError("history: an exchange was received before it was sent", hint="The history is damaged.")
+    strange = set(frame["outcome"].dropna().unique()) - set(OUTCOMES)
+    if strange or frame["outcome"].isna().any():
+        raise HarnessError(f"history: unknown outcome {sorted(map(str, strange))[:3]}", hint="The history is damaged.")

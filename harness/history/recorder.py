@@ -1,0 +1,97 @@
+"""Writes the exchanges of one process into a shard of its own: an Arrow stream whose flushed part survives a kill."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from harness.errors import HarnessError
+from harness.history.columns import COLUMNS, RECORDED, VERSION, Exchange
+
+BATCH = 512  # rows; writing them takes about 2 ms, which is what a flush may add to one request's latency
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one process says of its own shard: `sent` counted by its client, `recorded` by its recorder.
+
+    `engine` is what the load engine's own statistics count, None where there is no such engine. `clean` is False until
+    the process has closed its shard, so a process that was killed is known by it.
+    """
+
+    stage: str
+    worker: str
+    host: str
+    pid: int
+    sent: int = 0
+    recorded: int = 0
+    engine: int | None = None
+    clean: bool = False
+
+    def write(self, folder: Path) -> None:
+        """Write or replace the tally's file; a reader sees the old one or the new one, never a part."""
+        path = folder / f"{self.stage}-{self.worker}.tally.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps({"version": VERSION, **asdict(self)}))
+        fresh.replace(path)
+
+
+class Recorder:
+    """The one writer of a shard. `add` costs a list append; every `BATCH` rows are written out together."""
+
+    def __init__(self, folder: Path, stage: str, worker: str, *, batch: int = BATCH) -> None:
+        self.tally = Tally(stage, worker, socket.gethostname(), os.getpid())
+        self.recorded = 0
+        self._folder = folder
+        self._batch = batch
+        self._rows: list[Exchange] = []
+        offset = time.time_ns() - time.monotonic_ns()
+        facts = {"version": VERSION, "stage": stage, "worker": worker, "wall_offset_ns": str(offset)}
+        path = folder / f"{stage}-{worker}.arrow"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("xb", buffering=0)
+            self._writer = pa.ipc.new_stream(self._file, RECORDED.with_metadata(facts), options=_OPTIONS)
+            self.tally.write(folder)
+        except OSError as error:
+            raise HarnessError(
+                f"history {path}: {error.strerror}", hint="Choose a writable run folder that is not in use: --out DIR."
+            ) from error
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep one exchange; it is on disk after the next flush."""
+        self._rows.append(exchange)
+        if len(self._rows) >= self._batch:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered as one record batch; HarnessError when the disk is full."""
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, RECORDED.field(name).type) for name, column in zip(COLUMNS, columns, strict=True)]
+        try:
+            self._writer.write_batch(pa.record_batch(arrays, schema=RECORDED))
+        except OSError as error:
+            raise HarnessError(
+                f"history {self._file.name}: {error.strerror}: {len(rows)} exchanges could not be kept",
+                hint="Free some disk space, or choose another run folder with --out DIR.",
+            ) from error
+        self.recorded += len(rows)
+
+    def close(self, *, sent: int, engine: int | None = None) -> None:
+        """Flush, end the stream and write the closing tally."""
+        self.flush()
+        self._writer.close()
+        self._file.close()
+        told = {**asdict(self.tally), "sent": sent, "recorded": self.recorded, "engine": engine, "clean": True}
+        Tally(**told).write(self._folder)
+
+
+# Each batch of a stream carries its own new dictionary entries as a delta, so that batches stay small.
+_OPTIONS = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)

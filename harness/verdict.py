@@ -1,0 +1,36 @@
+"""What a rule says of a history: its verdict, with a witness where it failed."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["pass", "fail", "inconclusive", "not-exercised"]
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule's verdict. `examined` counts the occasions on which the rule could have failed.
+
+    `witness` holds the fewest exchanges that contradict the rule, each a dictionary of the history's columns without
+    empty ones; `violations` says how often the rule was broken in all. `reproduce` is a command line.
+    """
+
+    rule: str
+    severity: Literal["must", "should"]
+    status: Status
+    examined: int
+    message: str
+    hint: str = ""
+    witness: list[dict[str, Any]] = field(default_factory=list)
+    reproduce: str = ""
+    violations: int = 0
+
+
+def to_json(verdicts: list[Verdict]) -> dict[str, Any]:
+    """The content of verdicts.json."""
+    return {"version": VERSION, "verdicts": [asdict(verdict) for verdict in verdicts]}
+
+
+def from_json(told: dict[str, Any]) -> list[Verdict]:
+    """The verdicts in the content of a verdicts.json."""
+    return [Verdict(**row) for row in told["verdicts"]]
