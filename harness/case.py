@@ -9,7 +9,7 @@ from harness.spec import load_spec
 
 @dataclass(frozen=True)
 class Intent:
-    """A kind of request. `allowed` are outcomes such as `409:STATE_INVALID` or `4xx`; `rule` is blamed for any other."""
+    """A kind of request. `allowed` are outcomes such as `409:STATE_INVALID` or `4xx`; `rule` is blamed otherwise."""
 
     id: str
     allowed: tuple[str, ...]

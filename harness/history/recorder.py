@@ -6,12 +6,16 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from harness.errors import HarnessError
 from harness.history.columns import COLUMNS, RECORDED, VERSION, Exchange
+from harness.redact import Redactor
 
+# Only these columns hold text that the target wrote, and a target may echo what it was sent.
+FROM_TARGET = ("error_code", "challenge_id", "retry_after", "body_fault", "error", "headers", "body")
 BATCH = 512  # rows; writing them takes about 2 ms, which is what a flush may add to one request's latency
 
 
@@ -43,11 +47,14 @@ class Tally:
 class Recorder:
     """The one writer of a shard. `add` costs a list append; every `BATCH` rows are written out together."""
 
-    def __init__(self, folder: Path, stage: str, worker: str, *, batch: int = BATCH) -> None:
+    def __init__(
+        self, folder: Path, stage: str, worker: str, redactor: Redactor | None = None, *, batch: int = BATCH
+    ) -> None:
         self.tally = Tally(stage, worker, socket.gethostname(), os.getpid())
         self.recorded = 0
         self._folder = folder
         self._batch = batch
+        self._redactor = redactor or Redactor([])
         self._rows: list[Exchange] = []
         offset = time.time_ns() - time.monotonic_ns()
         facts = {"version": VERSION, "stage": stage, "worker": worker, "wall_offset_ns": str(offset)}
@@ -73,8 +80,10 @@ class Recorder:
         if not self._rows:
             return
         rows, self._rows = self._rows, []
-        columns = zip(*rows, strict=True)
-        arrays = [pa.array(column, RECORDED.field(name).type) for name, column in zip(COLUMNS, columns, strict=True)]
+        columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        for name in FROM_TARGET:
+            columns[name] = self._cleaned(columns[name])
+        arrays = [pa.array(columns[name], RECORDED.field(name).type) for name in COLUMNS]
         try:
             self._writer.write_batch(pa.record_batch(arrays, schema=RECORDED))
         except OSError as error:
@@ -83,6 +92,12 @@ class Recorder:
                 hint="Free some disk space, or choose another run folder with --out DIR.",
             ) from error
         self.recorded += len(rows)
+
+    def _cleaned(self, texts: tuple[Any, ...]) -> tuple[Any, ...]:
+        # One search over the whole column is the usual cost; only a column that holds a secret is rewritten.
+        if not self._redactor.holds("\n".join(filter(None, texts))):
+            return texts
+        return tuple(self._redactor.clean(text) if text else text for text in texts)
 
     def close(self, *, sent: int, engine: int | None = None) -> None:
         """Flush, end the stream and write the closing tally."""

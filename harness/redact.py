@@ -1,0 +1,54 @@
+"""Keeps secrets out of everything that is written or printed: by value, in every encoding they are likely to take."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+SHORTEST_PART = 12  # characters; a prefix of a secret at least this long is treated as the secret
+
+
+class Redactor:
+    """Replaces each known secret by `[secret N]`; the number keeps different secrets apart, and tells nothing else."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._number: dict[str, int] = {}
+        for number, secret in enumerate(dict.fromkeys(secrets)):
+            for form in _forms(secret):
+                self._number.setdefault(form, number)
+        # Longest first, so that a secret that begins with another one is replaced as a whole.
+        forms = sorted(self._number, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
+
+    def clean(self, text: str) -> str:
+        """The text with every secret replaced."""
+        return self._pattern.sub(self._stand_in, text) if self._pattern else text
+
+    def holds(self, text: str) -> bool:
+        """Whether any secret stands in the text."""
+        return bool(self._pattern and self._pattern.search(text))
+
+    def leaks(self, folder: Path) -> list[Path]:
+        """The files below `folder` in which a secret stands in plain bytes."""
+        if self._pattern is None:
+            return []
+        pattern = re.compile(self._pattern.pattern.encode())
+        return [path for path in sorted(folder.rglob("*")) if path.is_file() and pattern.search(path.read_bytes())]
+
+    def _stand_in(self, found: re.Match[str]) -> str:
+        return f"[secret {self._number[found.group()]}]"
+
+
+def _forms(secret: str) -> list[str]:
+    """A secret as itself, its prefix, and as base64, URL and JSON would write it."""
+    if len(secret) < 4:  # a test pool may use tokens such as 'a'; redacting those would destroy every text
+        return []
+    forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        # Padding and what follows the secret change the last characters only.
+        forms.add(encode(secret.encode()).decode().rstrip("=")[: len(secret) * 4 // 3])
+    if len(secret) > SHORTEST_PART + 4:
+        forms.add(secret[:SHORTEST_PART])
+    return [form for form in forms if form]
