@@ -1,0 +1,223 @@
+"""The command `stepup`: its verbs and their flags. Heavy imports are inside the verbs, so that --help is immediate."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import __version__
+from harness.errors import ExitCode, HarnessError
+
+FOLDER = click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+QUIET = click.option("--quiet", is_flag=True, hidden=True)
+REQUIRE = click.option(
+    "--require", multiple=True, metavar="RULE", help="End with exit code 4 unless this rule is decided. Repeatable."
+)
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of every verb that sends requests."""
+    options = [
+        click.option("--profile", type=click.Path(path_type=Path), metavar="FILE",
+                     help="The target, in TOML. Without it, the embedded service is started and tested."),
+        click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+                     help="The run folder, new or empty. Default: runs/<time>-<name>, and runs/latest names it."),
+        click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True,
+                     help="What is sent is the same again for the same seed."),
+        click.option("--fault", metavar="NAME", help="Plant a fault in the embedded service: `stepup serve --faults`."),
+        REQUIRE,
+        click.option("--plain", is_flag=True, help="One line every few seconds instead of a live display."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _load_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = [
+        click.option("--processes", type=click.IntRange(1, 64), metavar="N", help="Load from N worker processes."),
+        click.option("--web-ui", type=click.IntRange(1, 65535), metavar="PORT",
+                     help="Serve Locust's own web page on this loopback port; ends with Ctrl-C."),
+        click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario of the plan. Repeatable."),
+        click.option("--fast-http", is_flag=True, help="Send with Locust's FastHttpUser instead of the lean client."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="stepup")
+def cli() -> None:
+    """Test whether a deployment keeps the contract of POST /stepup/challenges/push/{channel}.
+
+    Every exchange of a conformance or load run goes into one history, and one set of rules decides over it: a failure
+    comes with the exchanges that prove it, and what was not seen is never a pass.
+
+    \b
+      stepup run                          the embedded service, conformance and load, about a minute
+      stepup run --profile target.toml    a deployment of your own
+      stepup explain                      the rules; `stepup explain RULE` for one of them
+
+    Exit codes: 0 pass, 1 a rule failed, 2 wrong use or configuration, 3 only a gate missed, 4 a required rule not
+    decided, 5 the target could not be tested, 70 a defect of this harness, 130 interrupted.
+    """
+
+
+@cli.command()
+@_common
+@_load_flags
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE", help="What load to send, in TOML.")
+def run(plan: Path | None, **flags: Any) -> None:
+    """Test a target with everything: conformance, then load, one judgement and one report over both.
+
+    Ctrl-C once ends the run and still judges and reports what was recorded.
+    """
+    _execute(("conformance", "load"), plan, flags)
+
+
+@cli.command(context_settings={"ignore_unknown_options": False})
+@_common
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGUMENTS]")
+def conformance(pytest_args: tuple[str, ...], **flags: Any) -> None:
+    """Send one request at a time, every kind the contract speaks of, and judge the answers.
+
+    What stands after `--` goes to pytest: `stepup conformance -- -k token -x`.
+    """
+    _execute(("conformance",), None, flags, pytest_args)
+
+
+@cli.command()
+@_common
+@_load_flags
+@click.argument("plan", required=False, type=click.Path(path_type=Path))
+def load(plan: Path | None, **flags: Any) -> None:
+    """Send load with Locust, every response checked and recorded, and judge the whole history.
+
+    PLAN is a TOML file of stages and arrival rates; without it, the default plan is run.
+    """
+    _execute(("load",), plan, flags)
+
+
+@cli.command()
+@FOLDER
+@REQUIRE
+@QUIET
+def judge(folder: Path, require: tuple[str, ...], quiet: bool) -> None:
+    """Decide every rule over the history in run folder DIR; needs no target."""
+    from harness.verbs import judge_folder
+
+    _conclude(judge_folder(folder, list(require)), folder, quiet=quiet)
+
+
+@cli.command()
+@FOLDER
+@QUIET
+def report(folder: Path, quiet: bool) -> None:
+    """Write the reports of run folder DIR anew; needs no target."""
+    from harness.verbs import report_folder
+
+    _conclude(report_folder(folder), folder, quiet=quiet)
+
+
+@cli.command()
+@click.argument("rule", required=False)
+def explain(rule: str | None) -> None:
+    """Say what RULE means, where it comes from and what to do about it; without RULE, list all."""
+    from harness.screen import show_rule, show_rules
+
+    show_rule(rule) if rule else show_rules()
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8921, show_default=True, help="0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 16), default=2, show_default=True, help="Worker processes.")
+@click.option("--fault", metavar="NAME", help="Plant this fault; see --faults.")
+@click.option("--faults", is_flag=True, help="List the faults that can be planted, and end.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path("stepup-service"), show_default=True,
+              help="Where profile.toml, users.json and the database go; kept over restarts.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Makes the users.")
+@click.option("--users", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Size of the pool.")
+def serve(faults: bool, **flags: Any) -> None:
+    """Run the embedded service by itself, and write a profile and credentials pool for it.
+
+    In another terminal: `stepup run --profile stepup-service/profile.toml`.
+    """
+    from harness.screen import show_faults
+    from harness.verbs import serve_until_interrupted
+
+    if faults:
+        show_faults()
+        return
+    serve_until_interrupted(**flags)
+
+
+def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], extra: tuple[str, ...] = ()) -> None:
+    from harness.run import Options, execute
+    from harness.screen import Live
+
+    if flags["fault"] and flags["profile"]:
+        raise HarnessError("--fault: only the embedded service can have a fault", hint="Leave out --profile.")
+    options = Options(
+        stages=stages, profile=flags["profile"], plan=plan, out=flags["out"], seed=flags["seed"], fault=flags["fault"],
+        require=flags["require"], extra=extra, load=_load_arguments(flags), unlimited=bool(flags.get("web_ui")),
+        command=shlex.join(["stepup", *sys.argv[1:]]),
+    )  # fmt: skip
+    with Live(plain=flags["plain"]) as screen:
+        folder, codes = execute(options, screen)
+    _conclude(codes, folder.path)
+
+
+def _load_arguments(flags: dict[str, Any]) -> tuple[str, ...]:
+    given: list[str] = []
+    if flags.get("processes"):
+        given += ["--processes", str(flags["processes"])]
+    if flags.get("web_ui"):
+        given += ["--web-ui", str(flags["web_ui"])]
+    if flags.get("fast_http"):
+        given.append("--fast-http")
+    for name in flags.get("scenario", ()):
+        given += ["--scenario", name]
+    return tuple(given)
+
+
+def _conclude(codes: set[ExitCode], folder: Path, *, quiet: bool = False) -> None:
+    """Show the verdicts of a run folder and end with the one exit code for all that applies."""
+    from harness.errors import worst
+    from harness.verbs import codes_of
+
+    code = worst(codes | codes_of(folder))
+    if not quiet:
+        from harness.screen import show_verdicts
+
+        show_verdicts(folder, code)
+    raise SystemExit(int(code))
+
+
+def main() -> None:
+    """Run the command line; every way to end is one of the documented exit codes, and never a traceback."""
+    try:
+        cli.main(standalone_mode=False)
+    except HarnessError as error:
+        _end(str(error), error.code)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(int(ExitCode.USAGE)) from None
+    except (click.Abort, KeyboardInterrupt):
+        _end("interrupted; what was recorded is in the run folder: stepup judge DIR", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, as with `| head`; nobody is left to tell
+        raise SystemExit(int(ExitCode.PASS)) from None
+    except Exception as error:
+        from harness.screen import save_crash
+
+        _end(f"a defect of the harness: {type(error).__name__}: {error}\n  {save_crash()}", ExitCode.INTERNAL)
+
+
+def _end(message: str, code: ExitCode) -> None:
+    click.echo(f"stepup: {message}", err=True)
+    raise SystemExit(int(code)) from None

@@ -1,0 +1,210 @@
+"""One run from start to report: the target, the run folder, one process a stage, joined by files only."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from harness.control import ControlClient
+from harness.deal import deal
+from harness.errors import ExitCode, HarnessError
+from harness.history import Recorder, compact
+from harness.leaks import leaking_files
+from harness.plan import Plan, load_plan
+from harness.profile import Profile, load_profile
+from harness.redact import Redactor
+from harness.run_folder import RunFolder, create
+from harness.stages import Ended, Interrupt, Stage, run_stage
+from harness.targets.embedded import embedded
+from harness.targets.probe import Probe
+
+CONFORMANCE_LIMIT_S: Final = 1800.0  # a slow target with a tight rate limit needs minutes; one that hangs is cut here
+JUDGE_LIMIT_S: Final = 1800.0
+LOAD_MARGIN_S: Final = 120.0  # for a load stage to start, to wait for its last answers, and to close
+
+
+class Screen(Protocol):
+    """Where a run tells how it goes; the command line prints it."""
+
+    def stage(self, name: str, says: str) -> None: ...
+    def line(self, stage: str, line: str) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run. `profile` None is the embedded service; `extra` goes to pytest, `load` to the load stage."""
+
+    stages: tuple[str, ...]
+    profile: Path | None = None
+    plan: Path | None = None
+    out: Path | None = None
+    seed: int = 1
+    fault: str | None = None
+    require: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    load: tuple[str, ...] = ()
+    unlimited: bool = False
+    command: str = "stepup run"
+
+
+@dataclass
+class _Run:
+    options: Options
+    profile: Profile
+    profile_path: Path
+    folder: RunFolder
+    plan: Plan | None
+    screen: Screen
+    interrupt: Interrupt
+    redactor: Redactor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.redactor = Redactor(self.profile.secrets())
+
+
+def execute(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]:
+    """Run all stages; gives its folder, judged and reported, and the exit codes besides the verdicts'."""
+    plan = load_plan(options.plan) if "load" in options.stages else None
+    with contextlib.ExitStack() as stack:
+        if options.profile is None:
+            screen.stage("target", "starting the embedded service")
+        interrupt = stack.enter_context(Interrupt())
+        path = options.profile or stack.enter_context(embedded(options.seed, options.fault))
+        profile = load_profile(path)
+        name = "embedded" if options.profile is None else path.stem
+        folder = create(options.out, name, profile, seed=options.seed, command=options.command)
+        folder.facts["require"] = list(options.require)
+        folder.facts["deal"] = deal(profile.pool, list(options.stages))
+        folder.facts["plan"] = plan.facts() if plan else None
+        folder.save()
+        run = _Run(options, profile, path, folder, plan, screen, interrupt)
+        codes = _send(run)
+    return folder, codes | _conclude(run)
+
+
+def _send(run: _Run) -> set[ExitCode]:
+    """Probe the target and run the stages that send; what was recorded until an error or an interrupt is kept."""
+    recorder = Recorder(run.folder.history, "setup", "main", run.redactor)
+    probe, control = Probe(run.profile, recorder), ControlClient(run.profile, recorder)
+    try:
+        run.screen.stage("target", f"checking {run.profile.target.base_url}")
+        probe.run()
+        return _stages(run, control)
+    finally:
+        probe.close()
+        control.close()
+        recorder.close(sent=probe.sent + control.calls)
+
+
+def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
+    codes: set[ExitCode] = set()
+    for name in run.options.stages:
+        if run.interrupt.asked:
+            break
+        # Each stage begins with nothing used up, where the target can be told to forget.
+        control.reset()
+        control.pushes()
+        stage = _conformance(run) if name == "conformance" else _load(run)
+        run.screen.stage(name, SAYS[name])
+        ended = run_stage(stage, run.interrupt)
+        control.pushes()
+        codes |= _told(run, name, ended)
+        if ExitCode.UNREACHABLE in codes:
+            break
+    if run.interrupt.asked:
+        run.folder.facts["interrupted"] = True
+        codes.add(ExitCode.INTERRUPTED)
+    run.folder.save()
+    return codes
+
+
+SAYS: Final = {
+    "conformance": "one request at a time, every kind of request the contract speaks of",
+    "load": "many users at once, every response checked and recorded",
+    "judge": "deciding every rule over the whole history",
+    "report": "writing the reports",
+}
+
+
+def _told(run: _Run, name: str, ended: Ended) -> set[ExitCode]:
+    """Note how a stage ended in run.json; the exit codes that follow from it."""
+    facts: dict[str, Any] = {"exit": ended.exit, "seconds": round(ended.seconds, 2), "timed_out": ended.timed_out}
+    run.folder.facts["stages"][name] = facts
+    codes: set[ExitCode] = set()
+    if ended.timed_out:
+        facts["note"] = f"stopped after {ended.seconds:.0f} s, its time limit"
+    elif ended.exit == ExitCode.UNREACHABLE:
+        facts["note"] = "could not go on: " + (ended.tail[-1] if ended.tail else "the target cannot be tested")
+        codes.add(ExitCode.UNREACHABLE)
+    elif not ended.interrupted and ended.exit not in (0, 1 if name == "conformance" else 0):
+        facts["note"] = f"ended with exit code {ended.exit}: " + " / ".join(ended.tail[-3:])
+        codes.add(ExitCode.USAGE if ended.exit == ExitCode.USAGE else ExitCode.INTERNAL)
+    if "note" in facts:
+        run.screen.note(f"{name}: {facts['note']}")
+    run.folder.save()
+    return codes
+
+
+def _stage(run: _Run, name: str, argv: list[str], limit_s: float) -> Stage:
+    log = run.folder.path / f"{name}.log"
+    env = {"STEPUP_PROFILE": str(run.profile_path.resolve()), "STEPUP_RUN": str(run.folder.path.resolve())}
+    env |= {"STEPUP_SEED": str(run.options.seed), "PYTHONUNBUFFERED": "1"}
+    on_line: Callable[[str], None] = lambda line: run.screen.line(name, line)  # noqa: E731
+    return Stage(name, [sys.executable, *argv], log, on_line, limit_s, env, run.redactor)
+
+
+def _conformance(run: _Run) -> Stage:
+    from scenarios.conformance import pytest_arguments
+
+    return _stage(run, "conformance", pytest_arguments(run.options.seed, list(run.options.extra)), CONFORMANCE_LIMIT_S)
+
+
+def _load(run: _Run) -> Stage:
+    argv = [
+        "-m",
+        "scenarios.load",
+        "--profile",
+        str(run.profile_path.resolve()),
+        "--run",
+        str(run.folder.path.resolve()),
+    ]
+    argv += ["--seed", str(run.options.seed), *run.options.load]
+    if run.options.plan:
+        argv += ["--plan", str(run.options.plan.resolve())]
+    duration = run.plan.seconds if run.plan else 0.0
+    limit_s = float("inf") if run.options.unlimited else duration + LOAD_MARGIN_S
+    return _stage(run, "load", argv, limit_s)
+
+
+def _conclude(run: _Run) -> set[ExitCode]:
+    """Merge, judge and report, each in a process of its own; the codes that apply whatever the verdicts are."""
+    compact(run.folder.history)
+    for verb in ("judge", "report"):
+        run.screen.stage(verb, SAYS[verb])
+        argv = [sys.executable, "-m", "harness", verb, str(run.folder.path), "--quiet"]
+        stage = Stage(verb, argv, run.folder.path / f"{verb}.log", lambda _: None, JUDGE_LIMIT_S, dict(os.environ))
+        ended = run_stage(stage, Interrupt())
+        if ended.exit in (ExitCode.INTERNAL, ExitCode.USAGE) or ended.exit < 0:
+            raise HarnessError(
+                f"{verb}: " + " / ".join(ended.tail[-2:]), hint=f"See {stage.log}", code=ExitCode.INTERNAL
+            )
+    leaks = leaking_files(run.folder.path, run.redactor)
+    if leaks:
+        names = ", ".join(str(path) for path in leaks[:3])
+        raise HarnessError(
+            f"a secret of the credentials pool stands in {names}",
+            hint="Delete the run folder before anyone sees it, and report this defect of the harness.",
+            code=ExitCode.INTERNAL,
+        )
+    return set()
+
+
+def gate_table(folder: RunFolder) -> dict[str, Any]:
+    """The gates that a run's plan set."""
+    plan = folder.facts.get("plan") or {}
+    gates: dict[str, Any] = plan.get("gates", {})
+    return gates

@@ -1,0 +1,182 @@
+"""All that is printed: live progress, the closing table of verdicts, and what `explain` and `serve --faults` list."""
+
+import json
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from harness.errors import MEANING, ExitCode, HarnessError, suggest
+from harness.verdict import Verdict
+
+EVERY_S: Final = 5.0  # between progress lines where there is no live display
+STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not-exercised": "dim"}
+MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not-exercised": "-"}
+LONGEST: Final = 400  # characters of one message; the report has it whole
+
+
+def printable(text: str, longest: int = LONGEST) -> Text:
+    """Text that may come from a target, without the control sequences that could steer a terminal."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return Text(plain if len(plain) <= longest else plain[: longest - 1] + "…")
+
+
+class Live:
+    """The progress of a run: one live line on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._live = self.console.is_terminal and not plain
+        self._status: Status | None = None
+        self._began = self._told = time.monotonic()
+        self._says = ""
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def stage(self, name: str, says: str) -> None:
+        """A stage begins."""
+        self._stop()
+        self._says = f"{name}: {says}"
+        self.console.print(Text(f"{self._elapsed()} {self._says}"))
+        self._told = time.monotonic()
+        if self._live:
+            self._status = self.console.status(Text(self._says))
+            self._status.start()
+
+    def line(self, stage: str, line: str) -> None:
+        """A stage printed a line."""
+        shown = printable(f"{stage}: {_progress(line)}", 160)
+        if self._status is not None:
+            self._status.update(shown)
+        elif line.strip() and time.monotonic() - self._told >= EVERY_S:
+            self._told = time.monotonic()
+            self.console.print(Text(f"{self._elapsed()} ") + shown)
+
+    def note(self, text: str) -> None:
+        """Something that the user should know at once."""
+        self.console.print(printable(text).copy(), style="yellow")
+
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._began:6.1f} s"
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def _progress(line: str) -> str:
+    """The load stage tells its progress as JSON; other stages as text."""
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(told, dict):
+        return line
+    return "  ".join(f"{name} {_short(value)}" for name, value in told.items() if value not in (None, ""))
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def say(text: str) -> None:
+    """One line on standard output."""
+    Console(highlight=False, soft_wrap=True).print(Text(text))
+
+
+def show_verdicts(folder: Path, code: ExitCode) -> None:
+    """The closing table, the witness of each failure, and where the report is."""
+    from harness.verbs import read_verdicts
+    from reports.text import failure_lines
+
+    console = Console(highlight=False)
+    verdicts = read_verdicts(folder)
+    if verdicts:
+        console.print(_table(verdicts))
+    for verdict in verdicts:
+        if verdict.status == "fail":
+            console.print()
+            for number, line in enumerate(failure_lines(verdict)):
+                console.print(printable(line, 2000), style="bold red" if number == 0 else "", soft_wrap=True)
+    told = f"{_counts(verdicts)}. Exit code {int(code)}: {MEANING[code]}."
+    console.print(Text("\n" + told, style="bold"))
+    if (folder / "report.html").exists():
+        console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _table(verdicts: list[Verdict]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rule", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("examined", justify="right", no_wrap=True)
+    table.add_column("what was seen", overflow="fold")
+    for one in verdicts:
+        status = Text(f"{MARKS[one.status]} {one.status}", style=STYLES[one.status])
+        name = Text(one.rule + (" (should)" if one.severity == "should" else ""))
+        says = one.message if one.status != "not-exercised" or not one.hint else f"{one.message}: {one.hint}"
+        table.add_row(name, status, f"{one.examined:,}", printable(says, 180))
+    return table
+
+
+def _counts(verdicts: list[Verdict]) -> str:
+    if not verdicts:
+        return "Nothing was judged"
+    counted = {status: sum(one.status == status for one in verdicts) for status in STYLES}
+    return ", ".join(f"{count} {status}" for status, count in counted.items() if count)
+
+
+def show_rules() -> None:
+    """All rules by family."""
+    from harness.rules import FAMILIES, RULES
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("family", "rule", "severity", "statement"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("family", "rule", "severity"))
+    for family in FAMILIES:
+        for rule in (one for one in RULES.values() if one.family == family):
+            table.add_row(family, rule.id, rule.severity, rule.statement)
+    Console(highlight=False).print(table)
+
+
+def show_rule(name: str) -> None:
+    """One rule in full."""
+    from harness.rules import RULES
+
+    if name not in RULES:
+        raise HarnessError(f"rule {name!r}: no such rule", hint=suggest(name, sorted(RULES)))
+    rule = RULES[name]
+    console = Console(highlight=False)
+    console.print(Text(rule.id, style="bold") + Text(f"   {rule.family}, {rule.severity}"))
+    for title, text in (("Statement", rule.statement), ("Source", rule.source), ("When it fails", rule.advice)):
+        console.print(Text(f"\n{title}", style="bold"))
+        console.print(Text(" ".join(text.split())))
+
+
+def show_faults() -> None:
+    """All faults that can be planted in the embedded service."""
+    from harness.reference.faults import FAULTS
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("fault", "imitates", "caught by"):
+        table.add_column(name, overflow="fold", no_wrap=name == "fault")
+    for fault in FAULTS.values():
+        table.add_row(fault.id, fault.imitates, ", ".join(fault.rules))
+    Console(highlight=False).print(table)
+
+
+def save_crash() -> str:
+    """Keep the traceback of the exception at hand in a file; says where."""
+    with tempfile.NamedTemporaryFile("w", prefix="stepup-crash-", suffix=".txt", delete=False) as file:
+        traceback.print_exc(file=file)
+    return f"details: {file.name}"

@@ -1,0 +1,56 @@
+"""Secrets are found by value in every encoding they are likely to take."""
+
+import base64
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from harness.leaks import leaking_files
+from harness.redact import Redactor
+
+SECRET = 'tok/en+"0123456789=abcdefgh'
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        SECRET,
+        SECRET[:12],
+        SECRET[:20],
+        quote(SECRET, safe=""),
+        json.dumps({"a": SECRET}),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        f"Bearer {SECRET}, again {SECRET}",
+    ],
+)
+def test_a_secret_is_found_in_every_form(shown: str) -> None:
+    redactor = Redactor([SECRET])
+    assert redactor.holds(shown)
+    assert not redactor.holds(redactor.clean(shown))
+
+
+def test_what_is_no_secret_stays() -> None:
+    redactor = Redactor([SECRET, "abc"])
+    assert redactor.clean("abc tok/en+ 01234") == "abc tok/en+ 01234"
+    assert Redactor([]).clean("x") == "x"
+
+
+def test_a_secret_that_begins_with_another_is_replaced_whole() -> None:
+    assert Redactor(["abcdefgh", "abcdefgh-ijk"]).clean("<abcdefgh-ijk>") == "<[secret 1]>"
+
+
+def test_a_leak_is_found_in_any_file_of_a_folder(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.log").write_text(f"x{SECRET}y")
+    (tmp_path / "clean.txt").write_text("nothing")
+    words = pa.array([SECRET] * 5).dictionary_encode()
+    pq.write_table(pa.table({"n": [1] * 5, "w": words}), tmp_path / "b.parquet", compression="zstd")
+    pq.write_table(pa.table({"w": ["fine"]}), tmp_path / "c.parquet")
+    found = {path.name for path in leaking_files(tmp_path, Redactor([SECRET]))}
+    assert found == {"a.log", "b.parquet"}
