@@ -39,7 +39,9 @@ def test_reads_back_what_was_recorded_sorted_and_from_zero(tmp_path: Path) -> No
     assert list(history.frame["worker"]) == ["a"] * 25 + ["b"] * 25
     assert history.frame.iloc[26][list(COLUMNS)].dropna().to_dict() | {"ref": "r"} == {
         **{name: value for name, value in ROW._asdict().items() if value is not None},
-        **{"intended": 4_001, "sent": 4_001, "received": 4_501},
+        "intended": 4_001,
+        "sent": 4_001,
+        "received": 4_501,
     }
     assert [(t.worker, t.sent, t.recorded, t.engine, t.clean) for t in history.tallies] == [
         ("a", 25, 25, 25, True),
