@@ -1,5 +1,23 @@
 """The rules that a history is held to, by family; importing this package registers all of them."""
 
+from importlib import import_module
+from importlib.util import find_spec
+
 from harness.rules.registry import FAMILIES, RULES, Finding, Rule, Violation, rule
 
 __all__ = ["FAMILIES", "RULES", "Finding", "Rule", "Violation", "rule"]
+
+# In the order in which verdicts are told.
+for _name in (
+    "responses",
+    "access",
+    "idempotency",
+    "identifiers",
+    "challenge_limit",
+    "rate_limit",
+    "state",
+    "linearisable",
+    "run",
+):
+    if find_spec(f"{__name__}.{_name}"):
+        import_module(f"{__name__}.{_name}")

@@ -43,7 +43,12 @@ Check = Callable[[History, Profile], Finding]
 
 @dataclass(frozen=True)
 class Rule:
-    """A promise of the endpoint. `source` says who makes it; `advice` what a developer of the target should look at."""
+    """A promise of the endpoint. `source` says who makes it; `advice` what a developer of the target should look at.
+
+    `sound_with_gaps`: whether a failure stands though a part of the history is missing, as it does where what is there
+    contradicts itself, and does not where something that was not seen could explain it. `least`: the fewest occasions
+    that earn a pass; a few lucky ones say nothing of a rule that is broken by chance.
+    """
 
     id: str
     family: str
@@ -53,18 +58,29 @@ class Rule:
     source: str
     advice: str
     check: Check
+    sound_with_gaps: bool = True
+    least: int = 1
 
 
 RULES: Final[dict[str, Rule]] = {}
 
 
 def rule(
-    rule_id: str, *, family: str, severity: Severity, scope: Scope, statement: str, source: str, advice: str
+    rule_id: str,
+    *,
+    family: str,
+    severity: Severity,
+    scope: Scope,
+    statement: str,
+    source: str,
+    advice: str,
+    sound_with_gaps: bool = True,
+    least: int = 1,
 ) -> Callable[[Check], Check]:
     """Register the decorated check as a rule; ValueError where the declaration is not complete or not unique."""
 
     def register(check: Check) -> Check:
-        made = Rule(rule_id, family, severity, scope, statement, source, advice, check)
+        made = Rule(rule_id, family, severity, scope, statement, source, advice, check, sound_with_gaps, least)
         _validate(made)
         RULES[rule_id] = made
         return check
@@ -79,6 +95,8 @@ def _validate(made: Rule) -> None:
         raise ValueError(f"rule {made.id}: family {made.family!r} is none of {FAMILIES}")
     if made.severity not in get_args(Severity) or made.scope not in get_args(Scope):
         raise ValueError(f"rule {made.id}: severity or scope is not valid")
+    if made.least < 1:
+        raise ValueError(f"rule {made.id}: least is {made.least}, but nothing examined is never a pass")
     for name in ("statement", "source", "advice"):
         if not getattr(made, name).strip():
             raise ValueError(f"rule {made.id}: {name} is empty")
