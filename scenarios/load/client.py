@@ -1,0 +1,208 @@
+"""One persistent connection: sends a call, reads its answer in full, and keeps what became of it honest.
+
+A call is sent once. Where no complete answer comes after a byte was written, its outcome is unknown; it is for the
+scenario to retry it. A kept connection that the target has closed meanwhile is found out before the write.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from time import monotonic_ns
+from typing import Any, Final
+
+from harness.history import Exchange
+from scenarios.load import green
+from scenarios.load.answers import Answer, BrokenAnswerError, Reader, whole_answer
+from scenarios.load.journal import Call, Journal, Sent
+from scenarios.load.wire import Dialler, PlainWire
+
+Done = Callable[[Exchange], object]
+READ: Final = 1  # libev's names for what to watch a socket for
+WRITE: Final = 2
+FRESH_NS: Final = 1_000_000  # an answer read this short a time ago proves that the connection was open just now
+_numbers = count(1)
+
+
+class Connection:
+    """A connection of one user; it has at most one call under way, and tells its end by calling `done`.
+
+    Answers are read in the event loop itself, without a switch to a greenlet, so `done` must not wait.
+    """
+
+    def __init__(self, dialler: Dialler, journal: Journal, timeout_s: float, first_number: int = 0) -> None:
+        self.call: Call | None = None
+        self.number = -1
+        self._dialler = dialler
+        self._journal = journal
+        self._timeout_ns = round(timeout_s * 1e9)
+        self._first_number = first_number
+        self._wire: PlainWire | None = None
+        self._watcher: Any = None
+        self._reader: Reader | None = None
+        self._done: Done = _nobody
+        self._intended = self._sent = self._deadline = self._last = 0
+
+    @property
+    def open(self) -> bool:
+        return self._wire is not None
+
+    def warm(self) -> bool:
+        """Whether a call can be written now: connected, and not closed by the target as far as can be seen."""
+        if self._wire is None:
+            return False
+        if monotonic_ns() - self._last < FRESH_NS:
+            return True
+        try:
+            waiting = self._wire.read()
+        except OSError:
+            waiting = b""
+        if waiting is None:
+            self._last = monotonic_ns()
+            return True
+        self.close()  # closed by the target, or sent what nobody asked for (such as 408 to an idle connection)
+        return False
+
+    def connect(self) -> str:
+        """Open the connection; waits. Gives '' or why it could not be opened."""
+        self.close()
+        try:
+            wire = self._dialler.dial()
+        except (OSError, UnicodeError) as error:
+            return f"connect: {getattr(error, 'strerror', None) or error}"[:120]
+        self._wire = wire
+        self.number = self._first_number + next(_numbers)
+        self._last = monotonic_ns()
+        # Watched as long as it is open: that costs less than to begin anew for each call, and shows when it is closed.
+        self._watcher = green.watcher(wire.fileno, READ)
+        self._watcher.start(self._readable)
+        return ""
+
+    def send(self, call: Call, done: Done, intended: int = 0) -> None:
+        """Send a call on a warm connection, at once; `done` is called with its exchange later, or now if it fails."""
+        assert self.call is None
+        wire = self._wire
+        self.call, self._done = call, done
+        self._sent = sent = monotonic_ns()
+        self._intended = intended or sent
+        self._deadline = sent + self._timeout_ns
+        if wire is None:
+            self._finish(None, "connect: closed before the call was sent", written=False)
+            return
+        try:
+            gone = wire.write(call.wire)
+        except OSError as error:
+            # The connection may have taken a part before it broke, and nobody can tell.
+            self._finish(None, f"write: {error.strerror or error}"[:120])
+            return
+        if not gone:
+            self._watch(READ | WRITE, self._movable)
+
+    def ask(self, call: Call, intended: int = 0) -> Exchange:
+        """Send a call and wait for its exchange; connects first where needed."""
+        waiter = green.Waiter()
+        self.dispatch(call, waiter.switch, intended)
+        exchange: Exchange = waiter.get()
+        return exchange
+
+    def dispatch(self, call: Call, done: Done, intended: int = 0) -> None:
+        """Send a call now, or once connected; never waits."""
+        if self.warm():
+            self.send(call, done, intended)
+        else:
+            intended = intended or monotonic_ns()
+            green.spawn(self._connect_and_send, call, done, intended)
+
+    def _connect_and_send(self, call: Call, done: Done, intended: int) -> None:
+        began = monotonic_ns()
+        error = self.connect()
+        if error:
+            now = monotonic_ns()
+            done(self._journal.note(call, Sent(min(intended, began), now, now, -1, written=False), None, error))
+        else:
+            self.send(call, done, intended)
+
+    def abort(self, why: str, *, reset: bool = False) -> None:
+        """Close the connection under a call: what became of it is unknown, and stays so."""
+        if self.call is not None:
+            self._finish(None, why, reset=reset)
+
+    def expire(self, now: int) -> None:
+        """Give up a call that was not answered in time."""
+        if self.call is not None and now > self._deadline:
+            got = f", {self._reader.taken} bytes had come" if self._reader else ""
+            self._finish(None, f"timeout: no complete answer within {self._timeout_ns / 1e9:g} s{got}")
+
+    def close(self, *, reset: bool = False) -> None:
+        """Close the connection; it can be opened again."""
+        if self._wire is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._wire.close(reset=reset)
+            self._wire = self._watcher = None
+
+    def _watch(self, events: int, callback: Callable[[], None]) -> None:
+        self._watcher.stop()
+        self._watcher.events = events
+        self._watcher.start(callback)
+
+    def _movable(self) -> None:
+        """More of a long request can be written, or an answer comes before all of it has gone."""
+        assert self._wire is not None
+        try:
+            if self._wire.write(b""):
+                self._watch(READ, self._readable)
+        except OSError as error:
+            self._finish(None, f"write: {error.strerror or error}"[:120])
+            return
+        self._readable()
+
+    def _readable(self) -> None:
+        assert self._wire is not None
+        try:
+            data = self._wire.read()
+        except OSError as error:
+            data, broken = b"", f"read: {error.strerror or error}"[:120]
+        else:
+            broken = ""
+        if data is None:
+            return
+        if self.call is None:
+            self.close()  # idle, and the target has closed it or sent what nobody asked for
+            return
+        if broken:
+            self._finish(None, broken)
+            return
+        try:
+            answer = self._answer(data)
+        except BrokenAnswerError as error:
+            self._finish(None, str(error))
+            return
+        if answer is not None:
+            self._finish(answer, "")
+        elif data == b"":
+            taken = self._reader.taken if self._reader else 0
+            self._finish(None, f"closed by the target after {taken} bytes" if taken else "closed by the target")
+
+    def _answer(self, data: bytes) -> Answer | None:
+        if self._reader is None:
+            answer = whole_answer(data) if data else None
+            if answer is not None:
+                return answer
+            self._reader = Reader()
+        if data == b"":
+            return self._reader.end()
+        self._reader.feed(data)
+        return self._reader.complete()
+
+    def _finish(self, answer: Answer | None, error: str, *, written: bool = True, reset: bool = False) -> None:
+        self._last = received = monotonic_ns()
+        call, self.call = self.call, None
+        assert call is not None
+        if answer is None or not answer.head.keep or answer.extra:
+            self.close(reset=reset)
+        self._reader = None
+        sent = Sent(self._intended, self._sent, received, self.number, written)
+        self._done(self._journal.note(call, sent, answer, error))
+
+
+def _nobody(_: Exchange) -> None:
+    """Takes the exchange of a call that nobody waits for."""

@@ -1,0 +1,171 @@
+"""Hands out a process' connections: one call when it is due, many at the same moment, or one that is cut off."""
+
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic_ns
+from typing import Final
+
+from harness.history import Exchange
+from scenarios.load import green
+from scenarios.load.client import Connection, Done
+from scenarios.load.journal import Call
+
+REAP_S: Final = 0.05  # how often calls are looked at that may be overdue
+SPIN_NS: Final = 200_000  # the event loop's timers are late by up to this much; the rest of a pause is spun
+
+
+class Desk:
+    """Connections that scenarios share. Open ones are used in turn, which keeps them warm; closed ones when needed."""
+
+    def __init__(self) -> None:
+        self.all: dict[Connection, None] = {}  # in the order of their users
+        self.stopped = False
+        self.answered: Done = lambda _: None  # called for every exchange
+        self._open: deque[Connection] = deque()
+        self._closed: list[Connection] = []
+        self._waiting: deque[tuple[Call, Done, int]] = deque()
+
+    def add(self, connection: Connection) -> None:
+        """Take a connection into use."""
+        self.all[connection] = None
+        self._free(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """A user has gone: take its connection out of use and close it."""
+        self.all.pop(connection, None)
+        for idle in (self._open, self._closed):
+            if connection in idle:
+                idle.remove(connection)
+        connection.abort("the load was stopped")
+        connection.close()
+
+    def idle(self) -> int:
+        return len(self._open) + len(self._closed)
+
+    def backlog(self) -> int:
+        """Calls that are due but wait for a connection."""
+        return len(self._waiting)
+
+    def fire(self, call: Call, done: Done, intended: int = 0) -> None:
+        """Send a call as soon as a connection is free; never waits. `done` gets its exchange."""
+        intended = intended or monotonic_ns()
+        connection = self._next()
+        if connection is None:
+            self._waiting.append((call, done, intended))
+        else:
+            self._use(connection, call, done, intended)
+
+    def ask(self, call: Call, intended: int = 0) -> Exchange:
+        """Send a call and wait for its exchange."""
+        waiter = green.Waiter()
+        self.fire(call, waiter.switch, intended)
+        exchange: Exchange = waiter.get()
+        return exchange
+
+    def together(self, calls: Sequence[Call], spread_ns: Sequence[int] = ()) -> list[Exchange]:
+        """Send calls at the same moment over connections that are warm, each delayed by its spread; waits for all.
+
+        Gives the exchanges in the order of the calls.
+        """
+        lent = self._lend(len(calls))
+        found: dict[int, Exchange] = {}
+        done = green.Event()
+
+        def collect(place: int) -> Done:
+            def take(exchange: Exchange) -> None:
+                if place < len(lent):
+                    self.answered(exchange)
+                found[place] = exchange
+                if place < len(lent):
+                    self._returned(lent[place])
+                if len(found) == len(calls):
+                    done.set()
+
+            return take
+
+        takers = [collect(place) for place in range(len(calls))]
+        start = monotonic_ns()
+        # Nothing but the writes is in this loop: it decides how close together the requests arrive.
+        for place, (connection, call, taker) in enumerate(zip(lent, calls, takers, strict=False)):
+            if spread_ns:
+                _until(start + spread_ns[place])
+            connection.send(call, taker)
+        for place in range(len(lent), len(calls)):
+            self.fire(calls[place], takers[place])
+        done.wait()
+        return [found[place] for place in range(len(calls))]
+
+    def cut(self, call: Call, after_s: float, *, reset: bool) -> Exchange:
+        """Send a call and close its connection after a while, answered or not."""
+        (connection,) = self._lend(1) or (None,)
+        if connection is None:
+            return self.ask(call)
+        waiter = green.Waiter()
+        connection.send(call, waiter.switch)
+        if connection.call is call:
+            if after_s > 0:
+                green.sleep(after_s)
+            # It may have been answered meanwhile, and even be in use again for the same call: it is lent to us alone.
+            connection.abort("closed by us before the answer" + (" (reset)" if reset else ""), reset=reset)
+        exchange: Exchange = waiter.get()
+        self.answered(exchange)
+        self._returned(connection)
+        return exchange
+
+    def reap(self) -> None:
+        """Give up overdue calls, for ever; run it in a greenlet of its own."""
+        while True:
+            green.sleep(REAP_S)
+            now = monotonic_ns()
+            for connection in list(self.all):
+                connection.expire(now)
+
+    def drain(self, seconds: float) -> None:
+        """Begin nothing new, wait for the calls under way, and give up those that take longer."""
+        self.stopped = True
+        self._waiting.clear()
+        deadline = monotonic_ns() + round(seconds * 1e9)
+        while any(connection.call for connection in self.all) and monotonic_ns() < deadline:
+            green.sleep(0.01)
+        for connection in list(self.all):
+            connection.abort("the load was stopped")
+
+    def _lend(self, many: int) -> list[Connection]:
+        """Up to `many` warm connections that are taken from the others; opens closed ones first, side by side."""
+        lent = [connection for _ in range(many) if (connection := self._next()) is not None]
+        cold = [connection for connection in lent if not connection.warm()]
+        green.join([green.spawn(connection.connect) for connection in cold])
+        return lent
+
+    def _next(self) -> Connection | None:
+        """An idle connection, no longer listed as idle."""
+        return self._open.popleft() if self._open else self._closed.pop() if self._closed else None
+
+    def _use(self, connection: Connection, call: Call, done: Done, intended: int) -> None:
+        def finished(exchange: Exchange) -> None:
+            self.answered(exchange)
+            self._returned(connection)
+            done(exchange)
+
+        connection.dispatch(call, finished, intended)
+
+    def _returned(self, connection: Connection) -> None:
+        if connection in self.all:
+            self._free(connection)
+
+    def _free(self, connection: Connection) -> None:
+        if self._waiting and not self.stopped:
+            self._use(connection, *self._waiting.popleft())
+        elif connection.open:
+            self._open.append(connection)
+        else:
+            self._closed.append(connection)
+
+
+def _until(when: int) -> None:
+    """Wait for a moment exactly: sleep for most of it, spin for the rest."""
+    left = when - monotonic_ns()
+    if left > 2 * SPIN_NS + 1_000_000:
+        green.sleep((left - SPIN_NS - 1_000_000) / 1e9)
+    while monotonic_ns() < when:
+        pass

@@ -1,0 +1,95 @@
+"""Turns each exchange of a process into its row of the history, and counts it for Locust and the progress line."""
+
+import json
+import re
+from typing import Final, NamedTuple
+
+from harness.answer import NOTHING, read_answer
+from harness.answer import Answer as Read
+from harness.case import allows
+from harness.history import Exchange, Recorder, outcome_of
+from scenarios.load.answers import Answer
+
+LONGEST_BODY: Final = 2048  # characters kept of an odd answer
+LONGEST_HEADERS: Final = 4096
+# The plain success, by far the most frequent body, can be read without a JSON parser and means the same.
+_PLAIN: Final = re.compile(rb'\{"id": ?"([0-9A-Za-z._:-]{1,200})"\}')
+
+
+class Call(NamedTuple):
+    """What to send: the columns of its row up to `ref`, and its bytes."""
+
+    scenario: str
+    case: str
+    operation: str
+    intent: str
+    allowed: str
+    method: str
+    user: int
+    key: int
+    channel: str
+    ref: str | None
+    wire: bytes
+
+
+class Sent(NamedTuple):
+    """When and where a call was sent; `written` is False when not one byte of it can have reached the target."""
+
+    intended: int
+    sent: int
+    received: int
+    connection: int
+    written: bool = True
+
+
+class Journal:
+    """Records exchanges. `sent` counts those that were begun; `fresh` gathers rows for statistics until taken."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.sent = 0
+        self.fresh: list[tuple[str, int, int, str, str, int]] = []
+        self._add = recorder.add
+        self._fits: dict[tuple[str, int, str], bool] = {}
+
+    def note(self, call: Call, sent: Sent, answer: Answer | None, error: str = "") -> Exchange:
+        """Record what became of a call; `error` says why there is no answer."""
+        self.sent += 1
+        status, read, retry_after = 0, NOTHING, None
+        kept: tuple[str | None, str | None] = (None, None)
+        if answer is not None:
+            status, retry_after = answer.head.status, answer.head.retry_after
+            read = _read(answer)
+            if status != 200 or read.fault or answer.extra:
+                kept = self._kept(call, answer, read)
+        outcome = outcome_of(status, was_sent=sent.written)
+        exchange = Exchange(
+            *call[:10], sent.intended, sent.sent, sent.received, status, outcome, read.error_code, read.challenge_id,
+            retry_after, read.fault, error, sent.connection, *kept, 0,
+        )  # fmt: skip
+        self._add(exchange)
+        size = len(answer.body) if answer is not None else 0
+        self.fresh.append((call.scenario, sent.received - sent.intended, status, outcome, error, size))
+        return exchange
+
+    def _kept(self, call: Call, answer: Answer, read: Read) -> tuple[str | None, str | None]:
+        """Headers and body, where they could matter to a reader of the history."""
+        status = answer.head.status
+        asked = (call.allowed, status, read.error_code)
+        fits = self._fits.get(asked)
+        if fits is None:
+            fits = self._fits[asked] = allows(tuple(call.allowed.split(",")), status, read.error_code)
+        odd = bool(read.fault) or not fits
+        headers = json.dumps(answer.head.headers)[:LONGEST_HEADERS] if odd or status == 429 else None
+        return headers, answer.body[:LONGEST_BODY].decode("utf-8", "replace") if odd else None
+
+
+def _read(answer: Answer) -> Read:
+    head = answer.head
+    if head.status == 200 and head.content_type == "application/json" and not answer.extra:
+        plain = _PLAIN.fullmatch(answer.body)
+        if plain:
+            return Read("", plain[1].decode(), "")
+    read = read_answer(head.status, head.content_type, answer.body)
+    if answer.extra and not read.fault:
+        return read._replace(fault="bytes after the end of the answer")
+    return read

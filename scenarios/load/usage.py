@@ -1,0 +1,75 @@
+"""Reads off a run's history so far what earlier stages have used up: challenges, and tokens that are spent."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.history.columns import SCHEMA
+from harness.history.shards import MERGED, Gaps, shard_batches, shard_paths
+from harness.profile import Profile
+from scenarios.load.scopes import challenge_scope
+
+COLUMNS = ["operation", "user", "channel", "ref", "sent", "received", "outcome", "challenge_id"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`challenges` that may have been issued, by scope; `pending`: when a token's last challenge has surely expired
+    (ns of the monotonic clock); `settled`: tokens whose challenge was accepted or declined."""
+
+    challenges: Counter[int] = field(default_factory=Counter)
+    pending: dict[int, int] = field(default_factory=dict)
+    settled: frozenset[int] = frozenset()
+
+
+def read_usage(folder: Path, profile: Profile) -> Usage:
+    """What the exchanges in the history `folder` have used up since the target was last reset."""
+    return usage_of(_rows(folder), profile)
+
+
+def usage_of(rows: list[dict[str, Any]], profile: Profile) -> Usage:
+    """What these rows have used up."""
+    settled = frozenset(
+        row["user"] for row in rows if row["operation"] in ("accept", "decline") and row["outcome"] != "refused"
+    )
+    resets = [row["sent"] for row in rows if row["operation"] == "reset" and row["outcome"] != "refused"]
+    since = max(resets, default=0)
+    users = profile.pool.users
+    operations: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for place, row in enumerate(rows):
+        counts = row["operation"] == "push" and row["outcome"] != "refused" and 0 <= row["user"] < len(users)
+        if counts and row["received"] >= since:
+            ref = row["ref"] if row["ref"] is not None else place
+            operations[users[row["user"]].person, row["channel"], ref] = row
+    return Usage(_challenges(operations, profile), _pending(operations, profile), settled)
+
+
+def _challenges(operations: dict[tuple[Any, ...], dict[str, Any]], profile: Profile) -> Counter[int]:
+    return Counter(challenge_scope(profile, profile.pool.users[row["user"]]) for row in operations.values())
+
+
+def _pending(operations: dict[tuple[Any, ...], dict[str, Any]], profile: Profile) -> dict[int, int]:
+    if profile.policy.in_flight != "reject":
+        return {}
+    lasts = profile.policy.in_flight_for_ns
+    until: dict[int, int] = {}
+    for row in operations.values():
+        ends = row["received"] + round(lasts * 1.05) if lasts else 1 << 62
+        until[row["user"]] = max(until.get(row["user"], 0), ends)
+    return until
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """The needed columns of all rows; what cannot be read is left out, as the judge will name it."""
+    batches: list[pa.RecordBatch] = []
+    gaps = Gaps([])
+    if (folder / MERGED).exists():
+        batches.extend(pq.read_table(folder / MERGED, columns=COLUMNS).to_batches())
+    for path in shard_paths(folder):
+        batches.extend(batch.select(COLUMNS) for _, batch in shard_batches(path, gaps))
+    schema = pa.schema([SCHEMA.field(name) for name in COLUMNS])
+    return [row for batch in batches for row in batch.cast(schema).to_pylist()]
