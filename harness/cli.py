@@ -124,12 +124,15 @@ def report(folder: Path, quiet: bool) -> None:
 
 
 @cli.command()
-@click.argument("rule", required=False)
-def explain(rule: str | None) -> None:
-    """Say what RULE means, where it comes from and what to do about it; without RULE, list all."""
-    from harness.screen import show_rule, show_rules
+@click.argument("topic", required=False)
+def explain(topic: str | None) -> None:
+    """Say what a rule means, where it comes from and what to do when it fails; without TOPIC, list all rules.
 
-    show_rule(rule) if rule else show_rules()
+    TOPIC is a rule, or one of: profile, users, plan (what the files may hold), exit-codes.
+    """
+    from harness.screen import show_rules, show_topic
+
+    show_topic(topic) if topic else show_rules()
 
 
 @cli.command()

@@ -149,12 +149,28 @@ def show_rules() -> None:
     Console(highlight=False).print(table)
 
 
+def show_topic(name: str) -> None:
+    """One rule in full, or the reference of a configuration file or of the exit codes."""
+    from harness.manual import TOPICS, topic_rows
+
+    if name not in TOPICS:
+        show_rule(name)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "values", "what it says"):
+        table.add_column(title, overflow="fold", no_wrap=title == "name")
+    for row in topic_rows(name):
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
 def show_rule(name: str) -> None:
     """One rule in full."""
+    from harness.manual import TOPICS
     from harness.rules import RULES
 
     if name not in RULES:
-        raise HarnessError(f"rule {name!r}: no such rule", hint=suggest(name, sorted(RULES)))
+        raise HarnessError(f"{name!r}: no such rule or topic", hint=suggest(name, [*TOPICS, *sorted(RULES)]))
     rule = RULES[name]
     console = Console(highlight=False)
     console.print(Text(rule.id, style="bold") + Text(f"   {rule.family}, {rule.severity}"))
