@@ -159,12 +159,40 @@ def serve(faults: bool, **flags: Any) -> None:
     serve_until_interrupted(**flags)
 
 
+@cli.command()
+@click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this fault. Repeatable. Default: all.")
+@click.option(
+    "--correct/--no-correct",
+    default=True,
+    show_default=True,
+    help="Whether the correct service is tried too, under every policy.",
+)
+@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each, one a seed.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="The first seed.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Runs at a time. Default: one for every two cores.")
+@click.option("--plan", default="quick", show_default=True, help="The load of each run: a plan's file or name.")
+@click.option("--quick", is_flag=True, help="One fault of each family and the default policy alone.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the run folders go; new or empty.")
+def selftest(**flags: Any) -> None:
+    """Prove the harness: every planted fault must turn one of its rules red, the correct service none.
+
+    Prints which rule caught which fault, with which exchange and when; what was missed; and false alarms.
+    """
+    from harness.verbs import run_selftest
+
+    raise SystemExit(int(run_selftest(**flags)))
+
+
 def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], extra: tuple[str, ...] = ()) -> None:
     from harness.run import Options, execute
     from harness.screen import Live
 
     if flags["fault"] and flags["profile"]:
         raise HarnessError("--fault: only the embedded service can have a fault", hint="Leave out --profile.")
+    if flags["require"]:
+        from harness.verbs import check_required
+
+        check_required(flags["require"])
     options = Options(
         stages=stages, profile=flags["profile"], plan=plan, out=flags["out"], seed=flags["seed"], fault=flags["fault"],
         require=flags["require"], extra=extra, load=_load_arguments(flags), unlimited=bool(flags.get("web_ui")),

@@ -52,7 +52,7 @@ def create(path: Path | None, name: str, profile: Profile, *, seed: int, command
     """A new run folder at `path` or `runs/<time>-<name>`; HarnessError where it is not empty or cannot be written."""
     started = datetime.now(UTC)
     short = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:40] or "target"
-    where = path if path is not None else _unused(Path("runs") / f"{started:%Y%m%dT%H%M%S}-{short}")
+    where = path if path is not None else unused(Path("runs") / f"{started:%Y%m%dT%H%M%S}-{short}")
     facts = {
         "version": VERSION,
         "name": short,
@@ -138,7 +138,7 @@ def write_json(path: Path, value: Any) -> None:
     fresh.replace(path)
 
 
-def _unused(path: Path) -> Path:
+def unused(path: Path) -> Path:
     """The path, or the first one with a number behind it: two runs may start in one second."""
     numbered = (path.with_name(f"{path.name}-{n}") for n in range(2, 1000))
     return next((one for one in (path, *numbered) if not one.exists()), path)

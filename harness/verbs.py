@@ -1,13 +1,15 @@
 """What the verbs do with a run folder, and with the embedded service when it is run by itself."""
 
 import json
+import os
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ExitCode, HarnessError, suggest
-from harness.run_folder import RunFolder, open_run, write_json
+from harness.run_folder import RunFolder, open_run, unused, write_json
 from harness.verdict import Verdict, from_json, to_json
 
 VERDICTS = "verdicts.json"
@@ -23,7 +25,7 @@ def judge_folder(folder: Path, require: list[str]) -> set[ExitCode]:
     if require:
         run.facts["require"] = require
         run.save()
-    _check_required(run.facts.get("require", []))
+    check_required(run.facts.get("require", []))
     verdicts = judge(read_history(run.history), run.profile, seed=run.facts.get("seed", 0))
     write_json(folder / VERDICTS, to_json(verdicts))
     return _interrupted(run)
@@ -76,7 +78,8 @@ def required(run: RunFolder) -> list[str]:
     return [*REQUIRED, *run.facts.get("require", [])]
 
 
-def _check_required(rules: list[str]) -> None:
+def check_required(rules: Iterable[str]) -> None:
+    """HarnessError where one of these is no rule."""
     from harness.rules import RULES
 
     for name in rules:
@@ -108,3 +111,40 @@ def serve_until_interrupted(directory: Path, fault: str | None, **flags: Any) ->
         say(f"test it: stepup run --profile {server.profile_path}    (Ctrl-C ends the service)")
         while not interrupt.asked:
             time.sleep(0.2)
+
+
+def run_selftest(
+    faults: tuple[str, ...], out: Path | None, jobs: int | None, plan: str, *, correct: bool, quick: bool, **seeded: int
+) -> ExitCode:
+    """Run the embedded service correct and with faults; prints the table, leaves selftest.json in `out`."""
+    from harness.plan import load_plan
+    from harness.reference.faults import FAULTS
+    from harness.screen import SelftestTable
+    from harness.selftest import POLICIES, one_a_family, run_trials, trials
+    from harness.stages import Interrupt
+
+    load_plan(Path(plan))
+    for name in faults:
+        if name not in FAULTS:
+            raise HarnessError(f"fault {name!r}: not planted here", hint=suggest(name, sorted(FAULTS)))
+    chosen = list(faults) or (one_a_family() if quick else list(FAULTS))
+    policies = [] if not correct else ["default"] if quick else list(POLICIES)
+    todo = trials(chosen, policies, seeded["seeds"], seeded["seed"])
+    folder = _selftest_folder(out)
+    table = SelftestTable(len(todo))
+    with Interrupt() as interrupt:
+        score = run_trials(todo, folder, plan, jobs or max(1, (os.cpu_count() or 1) // 2), interrupt, table.told)
+    write_json(folder / "selftest.json", {"version": 1, "outcomes": [outcome.facts() for outcome in score.outcomes]})
+    table.close(score, folder)
+    return ExitCode.INTERRUPTED if interrupt.asked else score.code
+
+
+def _selftest_folder(out: Path | None) -> Path:
+    where = out or unused(Path("runs") / f"{time.strftime('%Y%m%dT%H%M%S')}-selftest")
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        if any(where.iterdir()):
+            raise HarnessError(f"folder {where}: not empty", hint="Name a new one with --out DIR.")
+    except OSError as error:
+        raise HarnessError(f"folder {where}: {error.strerror}", hint="Name a writable one: --out DIR.") from error
+    return where
