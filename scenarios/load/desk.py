@@ -20,6 +20,7 @@ class Desk:
     def __init__(self) -> None:
         self.all: dict[Connection, None] = {}  # in the order of their users
         self.stopped = False
+        self.unsent = 0  # calls that were due when the load was stopped
         self.answered: Done = lambda _: None  # called for every exchange
         self._open: deque[Connection] = deque()
         self._closed: list[Connection] = []
@@ -48,6 +49,9 @@ class Desk:
 
     def fire(self, call: Call, done: Done, intended: int = 0) -> None:
         """Send a call as soon as a connection is free; never waits. `done` gets its exchange."""
+        if self.stopped:
+            self.unsent += 1
+            return
         intended = intended or monotonic_ns()
         connection = self._next()
         if connection is None:
@@ -120,12 +124,17 @@ class Desk:
             for connection in list(self.all):
                 connection.expire(now)
 
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return any(connection.call for connection in self.all)
+
     def drain(self, seconds: float) -> None:
         """Begin nothing new, wait for the calls under way, and give up those that take longer."""
         self.stopped = True
+        self.unsent += len(self._waiting)
         self._waiting.clear()
         deadline = monotonic_ns() + round(seconds * 1e9)
-        while any(connection.call for connection in self.all) and monotonic_ns() < deadline:
+        while self.busy() and monotonic_ns() < deadline:
             green.sleep(0.01)
         for connection in list(self.all):
             connection.abort("the load was stopped")
@@ -138,7 +147,9 @@ class Desk:
         return lent
 
     def _next(self) -> Connection | None:
-        """An idle connection, no longer listed as idle."""
+        """An idle connection, no longer listed as idle; none when the load was stopped."""
+        if self.stopped:
+            return None
         return self._open.popleft() if self._open else self._closed.pop() if self._closed else None
 
     def _use(self, connection: Connection, call: Call, done: Done, intended: int) -> None:

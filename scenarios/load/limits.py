@@ -26,8 +26,8 @@ class Pacer:
         self._lock = green.Lock(1)
         self._freed: deque[int] = deque()
         self._under_way = 0
-        self.count, window = windows_of(limit) if limit else (0, 0)
-        self._held_ns = round(window * MARGIN) + SLACK_NS
+        self.count, self.window_ns = windows_of(limit) if limit else (0, 0)
+        self._held_ns = round(self.window_ns * MARGIN) + SLACK_NS
         self.capacity = max(1, floor(self.count * SHARE)) if self.count else 1 << 30
 
     @property

@@ -18,7 +18,7 @@ IDLE_S: Final = 0.01  # how long a scenario waits that can do nothing at the mom
 class Work:
     """What a scenario's `run` gets. `done` counts the occasions it made, by name."""
 
-    def __init__(self, part: Part, session: Session, start_ns: int, turn: int) -> None:
+    def __init__(self, part: Part, session: Session, start_ns: int) -> None:
         self.part = part
         self.session = session
         self.scenario = part.stage.scenario
@@ -26,11 +26,10 @@ class Work:
         self.start_ns = start_ns + round(part.start_s * 1e9)
         self.deadline_ns = start_ns + round(part.end_s * 1e9)
         self.done: Counter[str] = Counter()
-        self._turn = turn
 
     @property
     def over(self) -> bool:
-        return monotonic_ns() >= self.deadline_ns
+        return monotonic_ns() >= self.deadline_ns or self.session.desk.stopped
 
     def rng(self, *names: object) -> random.Random:
         """Random numbers of this part, the same again for the same seed."""

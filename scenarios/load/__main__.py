@@ -1,0 +1,42 @@
+"""Starts the load stage: `python -m scenarios.load --profile FILE --run DIR`."""
+
+import locust  # noqa: F401, I001  first of all: it patches the standard library for gevent as it is imported
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from harness.errors import ExitCode, HarnessError
+from scenarios.load.options import read_options
+
+
+def main(arguments: Sequence[str]) -> ExitCode:
+    """Run the load that the arguments name; errors that a user can mend are printed."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return _run(arguments)
+    except HarnessError as error:
+        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        return error.code
+
+
+def _run(arguments: Sequence[str]) -> ExitCode:
+    options = read_options(arguments)
+    if options.join is not None:
+        from scenarios.load.worker import work_for
+
+        return work_for(options, options.join)
+    from scenarios.load.setup import read_setup
+
+    setup = read_setup(options)
+    if options.processes > 1:
+        from scenarios.load.master import Master
+
+        return Master(setup).run()
+    from scenarios.load.engine import Alone
+
+    return Alone(setup).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,108 @@
+"""Feeds Locust's statistics in batches, so that its page, its CSV and its master count what was really sent."""
+
+import time
+from collections import Counter, defaultdict
+from typing import Any, Final, NamedTuple
+
+import locust.stats
+
+from scenarios.load.journal import Journal
+from scenarios.load.steering import Steering
+
+METHOD: Final = "POST"
+CONTROL: Final = "control"
+_bucket: Any = locust.stats.bucket_response_time
+
+
+class _Batch(NamedTuple):
+    """What is added to one entry: counts by rounded ms, sums and extremes in ms, failures, bytes; `untimed` requests
+    have no latency."""
+
+    times: Counter[int]
+    summed: float
+    shortest: float
+    longest: float
+    failures: int
+    size: int
+    untimed: int = 0
+
+    @property
+    def requests(self) -> int:
+        return self.times.total() + self.untimed
+
+
+class Feed:
+    """Moves fresh exchanges of a journal into Locust's statistics; `engine` counts what these have taken."""
+
+    def __init__(self, environment: Any, journal: Journal, steering: Steering) -> None:
+        self.engine = 0
+        self._environment = environment
+        self._journal = journal
+        self._steering = steering
+        self._steered = 0
+
+    def flush(self) -> None:
+        """Feed what has gathered since the last time."""
+        rows, self._journal.fresh = self._journal.fresh, []
+        steered = self._steering.calls - self._steered
+        self._steered += steered
+        if not rows and not steered:
+            return
+        stats = self._environment.stats
+        before = stats.total.num_requests
+        by_scenario: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for row in rows:
+            by_scenario[row[0]].append(row)
+        for scenario, mine in by_scenario.items():
+            batch = _batch(mine)
+            for entry in (stats.get(scenario, METHOD), stats.total):
+                _add(entry, batch)
+            _errors(stats, scenario, mine)
+        if steered:
+            for entry in (stats.get(CONTROL, METHOD), stats.total):
+                _add(entry, _Batch(Counter(), 0.0, 0.0, 0.0, 0, 0, steered))
+        self.engine += stats.total.num_requests - before
+
+
+def _batch(rows: list[tuple[Any, ...]]) -> _Batch:
+    times = [latency / 1e6 for _, latency, *_ in rows]
+    rounded = Counter(_bucket(ms) for ms in times)
+    failures = sum(row[3] == "unknown" for row in rows)
+    return _Batch(rounded, sum(times), min(times), max(times), failures, sum(row[5] for row in rows))
+
+
+def _add(entry: Any, batch: _Batch) -> None:
+    """What `StatsEntry.log` does for one request, for many."""
+    now = time.time()
+    second = int(now)
+    last = entry.last_request_timestamp
+    if entry.use_response_times_cache and last and second > int(last):
+        entry._cache_response_times(second - 1)
+    entry.num_requests += batch.requests
+    entry.num_none_requests += batch.untimed
+    entry.num_reqs_per_sec[second] += batch.requests
+    entry.last_request_timestamp = now
+    entry.total_content_length += batch.size
+    if batch.failures:
+        entry.num_failures += batch.failures
+        entry.num_fail_per_sec[second] += batch.failures
+    if not batch.times:
+        return
+    entry.total_response_time += batch.summed
+    shortest = entry.min_response_time
+    entry.min_response_time = batch.shortest if shortest is None else min(shortest, batch.shortest)
+    entry.max_response_time = max(entry.max_response_time, batch.longest)
+    for ms, many in batch.times.items():
+        entry.response_times[ms] += many
+
+
+def _errors(stats: Any, scenario: str, rows: list[tuple[Any, ...]]) -> None:
+    """The kinds of failures, as Locust's page lists them."""
+    failed = Counter(row[4] or f"status {row[2]}" for row in rows if row[3] == "unknown")
+    for error, many in failed.items():
+        key = locust.stats.StatsError.create_key(METHOD, scenario, error)
+        entry = stats.errors.get(key)
+        if entry is None:
+            entry = stats.errors[key] = locust.stats.StatsError(METHOD, scenario, error)
+        entry.occurred()
+        entry.occurrences += many - 1

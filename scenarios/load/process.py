@@ -1,0 +1,145 @@
+"""What one process of the load holds for its whole life, and how a turn of it begins and ends."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any, Final
+
+from harness.history import Recorder
+from harness.profile import Profile
+from harness.redact import Redactor
+from scenarios.load import green
+from scenarios.load.client import Connection
+from scenarios.load.desk import Desk
+from scenarios.load.feed import Feed
+from scenarios.load.journal import Journal
+from scenarios.load.order import Order
+from scenarios.load.session import Session, run_prefix
+from scenarios.load.steering import Steering
+from scenarios.load.turn import Turn
+from scenarios.load.watch import Watch
+from scenarios.load.wire import Dialler
+
+FEED_S: Final = 0.5
+FLUSH_S: Final = 1.0  # the most that a kill can lose of a slow trickle of exchanges
+STOPPED_WAIT_S: Final = 3.0  # for answers under way when the load is stopped early
+STEERING_WAIT_S: Final = 12.0  # longer than a control call can take
+NUMBERS: Final = 10_000_000  # connection numbers of one process
+
+
+class LoadProcess:
+    """One process: its shard, its connections, its turns. `ended` is called when all parts of a turn have ended.
+
+    Locust's users bring connections (`connect`, `disconnect`) and its events begin and end turns.
+    """
+
+    def __init__(self, profile: Profile, history: Path, number: int, environment: Any) -> None:
+        self.name = f"w{number}"
+        self.desk = Desk()
+        self.ended: Callable[[], object] = lambda: None
+        self.watch = Watch()
+        self._profile = profile
+        self._recorder = Recorder(history, "load", self.name, Redactor(profile.secrets()))
+        self.journal = Journal(self._recorder)
+        self._steering = Steering(profile, self._recorder, "lifecycle")
+        self.feed = Feed(environment, self.journal, self._steering)
+        self._number = number
+        self._order: Order | None = None
+        self._session: Session | None = None
+        self._turn: Turn | None = None
+        self._error = ""
+        self._services = [green.serve(self.desk.reap), green.serve(self._keep_up)]
+
+    def take(self, order: Order) -> None:
+        """What the next turn is to do; its connections can be made from now on."""
+        self._order, self._turn, self._error = order, None, ""
+        target = self._profile.target
+        self._dialler = Dialler(target.base_url, target.ca_file, order.timeout_s)
+        prefix = run_prefix(order.run, order.seed, order.process, order.turn)
+        self._session = Session(self._profile, self._dialler, self.desk, order.usage, prefix)
+        self.watch.restart(order.timeout_s)
+        self.desk.answered = self._answered
+        self.desk.stopped, self.desk.unsent = False, 0
+
+    def connect(self) -> Connection:
+        """A connection for a new user."""
+        assert self._order is not None
+        connection = Connection(self._dialler, self.journal, self._order.timeout_s, self._number * NUMBERS)
+        self.desk.add(connection)
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """A user has gone."""
+        self.desk.remove(connection)
+
+    def begin(self) -> None:
+        """Begin the turn, once, as users are there."""
+        if self._order is None or self._session is None or self._turn is not None:
+            return
+        self._turn = Turn(self._order, self._session, self._steering)
+        green.serve(self._run, self._turn)
+
+    def end(self) -> None:
+        """End the turn, early or not: begin nothing new, wait a while for what is under way, record the rest as lost."""
+        self.desk.drain(STOPPED_WAIT_S)
+        self._wait_for_steering()
+        green.end_all()
+        self.feed.flush()
+
+    def result(self) -> dict[str, Any]:
+        """What became of the turn: occasions by scenario, notes, counts, and what went wrong."""
+        turn = self._turn
+        return {
+            "worker": self.name,
+            "done": turn.done() if turn else {},
+            "notes": list(turn.notes) if turn else [],
+            "sent": self.journal.sent + self._steering.calls,
+            "unsent": self.desk.unsent,
+            "gone": self.watch.gone,
+            "error": self._error,
+        }
+
+    def close(self) -> None:
+        """Close the shard; nothing can be sent any more."""
+        for service in self._services:
+            service.kill()
+        self.feed.flush()
+        self._steering.close()
+        self._recorder.close(sent=self.journal.sent + self._steering.calls, engine=self.feed.engine)
+
+    def _run(self, turn: Turn) -> None:
+        assert self._order is not None
+        try:
+            turn.run()
+        except Exception:  # whatever a scenario did: the load ends, and what was recorded is kept
+            self._error = traceback.format_exc()
+        else:
+            self.desk.drain(self._order.timeout_s + 1)
+            self._wait_for_steering()
+        self.feed.flush()
+        self.ended()
+
+    def _wait_for_steering(self) -> None:
+        deadline = monotonic_ns() + round(STEERING_WAIT_S * 1e9)
+        while self._steering.busy and monotonic_ns() < deadline:
+            green.sleep(0.01)
+
+    def _answered(self, exchange: Any) -> None:
+        assert self._session is not None
+        self._session.tokens[exchange.user].pacer.give_back(exchange.received)
+        self.watch.note(exchange)
+
+    def _keep_up(self) -> None:
+        """Feed Locust's statistics, keep the shard on disk up to date, and see whether the target is still there."""
+        flushed = 0.0
+        while True:
+            green.sleep(FEED_S)
+            self.feed.flush()
+            flushed += FEED_S
+            if flushed >= FLUSH_S:
+                self._recorder.flush()
+                flushed = 0.0
+            if self._turn is not None and self.watch.look() and not self.desk.stopped:
+                self.desk.drain(0.0)
+                self.ended()

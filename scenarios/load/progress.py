@@ -1,0 +1,68 @@
+"""Tells how a load goes, a line of JSON a second on standard output, and how it went, in load.json."""
+
+import json
+import sys
+from time import monotonic
+from typing import Any, Final
+
+from harness.run_folder import RunFolder, write_json
+from scenarios.load import green
+from scenarios.load.planner import Deal
+
+FACTS: Final = "load.json"
+EVERY_S: Final = 1.0
+VERSION: Final = 1
+
+
+class Progress:
+    """Prints the figures of Locust's statistics while the load runs; exact ones come from the history later."""
+
+    def __init__(self, environment: Any, seconds: float) -> None:
+        self._environment = environment
+        self._seconds = seconds
+        self._began = monotonic()
+        self._greenlet = green.serve(self._tell)
+
+    def stop(self) -> None:
+        self._greenlet.kill()
+
+    def _tell(self) -> None:
+        while True:
+            green.sleep(EVERY_S)
+            print(json.dumps(self._figures()), flush=True)  # noqa: T201
+
+    def _figures(self) -> dict[str, Any]:
+        total = self._environment.stats.total
+        return {
+            "at_s": round(monotonic() - self._began, 1),
+            "of_s": round(self._seconds, 1),
+            "sent": total.num_requests,
+            "per_s": round(total.current_rps, 1),
+            "p50_ms": total.get_current_response_time_percentile(0.5),
+            "p99_ms": total.get_current_response_time_percentile(0.99),
+            "failed": total.num_failures,
+            "users": self._environment.runner.user_count,
+        }
+
+
+def say(sentence: str) -> None:
+    """One line for the log and the screen."""
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
+
+
+def write_facts(folder: RunFolder, plan: str, deals: list[Deal], results: list[dict[str, Any]], ended: str) -> None:
+    """Write load.json: the deals, the occasions by scenario, notes, and what each worker sent."""
+    done: dict[str, dict[str, int]] = {}
+    for result in results:
+        for scenario, counts in result["done"].items():
+            mine = done.setdefault(scenario, {})
+            for name, many in counts.items():
+                mine[name] = mine.get(name, 0) + many
+    notes = [note for made in deals for note in made.notes] + [note for result in results for note in result["notes"]]
+    workers = {result["worker"]: {"sent": result["sent"], "unsent": result["unsent"]} for result in results}
+    write_json(folder.path / FACTS, {
+        "version": VERSION, "plan": plan, "ended": ended, "planned_s": max((made.seconds for made in deals), default=0.0),
+        "deals": [made.facts() for made in deals], "done": done, "notes": list(dict.fromkeys(notes)),
+        "workers": workers,
+    })  # fmt: skip
