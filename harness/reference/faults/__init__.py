@@ -1,0 +1,5 @@
+"""Faults that can be planted in the embedded service, a module a family; `FAULTS` is the catalogue."""
+
+from harness.reference.faults.catalogue import FAULTS, Fault, build_app
+
+__all__ = ["FAULTS", "Fault", "build_app"]
