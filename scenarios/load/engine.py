@@ -52,7 +52,7 @@ class Alone:
             progress.stop()
         finally:
             self._process.close()
-        return conclude(self._setup, self._deals, self._results, interrupted=self._stop.is_set())
+        return conclude(self._setup, self._deals, self._results, interrupted=self._stop.is_set(), lost={})
 
     def _deal_again(self, **_: Any) -> None:
         """Locust's page has started the load anew."""
@@ -99,16 +99,18 @@ def serve_page(environment: Environment, port: int | None) -> Any:
     return page
 
 
-def conclude(setup: Setup, deals: list[Deal], results: list[dict[str, Any]], *, interrupted: bool) -> ExitCode:
-    """Write load.json, say what went wrong; the exit code."""
+def conclude(
+    setup: Setup, deals: list[Deal], results: list[dict[str, Any]], *, interrupted: bool, lost: dict[str, str]
+) -> ExitCode:
+    """Write load.json, say what went wrong; the exit code. `lost` are workers, and how they ended."""
     errors = [result["error"] for result in results if result["error"]]
     gone = [result["gone"] for result in results if result["gone"]]
     ended = "failed" if errors else "gone" if gone else "interrupted" if interrupted else "complete"
-    write_facts(setup.folder, setup.plan.name, deals, results, ended)
+    write_facts(setup.folder, setup.plan.name, deals, results, ended, lost)
     if errors:
         say(errors[0].rstrip())
         return ExitCode.INTERNAL
-    if gone:
+    if gone and len(gone) == len(results):
         say(f"the target at {setup.profile.target.base_url} is gone: {gone[0]}")
         return ExitCode.UNREACHABLE
     return ExitCode.INTERRUPTED if interrupted else ExitCode.PASS

@@ -6,6 +6,8 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any, Final
 
+import pyarrow as pa
+
 from harness.history import Recorder
 from harness.profile import Profile
 from harness.redact import Redactor
@@ -35,6 +37,7 @@ class LoadProcess:
     """
 
     def __init__(self, profile: Profile, history: Path, number: int, environment: Any) -> None:
+        pa.array(("",), pa.string())  # pyarrow imports pandas at its first array, which would stall the load
         self.name = f"w{number}"
         self.desk = Desk()
         self.ended: Callable[[], object] = lambda: None

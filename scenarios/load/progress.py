@@ -51,8 +51,10 @@ def say(sentence: str) -> None:
     sys.stdout.flush()
 
 
-def write_facts(folder: RunFolder, plan: str, deals: list[Deal], results: list[dict[str, Any]], ended: str) -> None:
-    """Write load.json: the deals, the occasions by scenario, notes, and what each worker sent."""
+def write_facts(
+    folder: RunFolder, plan: str, deals: list[Deal], results: list[dict[str, Any]], ended: str, lost: dict[str, str]
+) -> None:
+    """Write load.json: the deals, the occasions by scenario, notes, what each worker sent, and which were lost."""
     done: dict[str, dict[str, int]] = {}
     for result in results:
         for scenario, counts in result["done"].items():
@@ -64,5 +66,5 @@ def write_facts(folder: RunFolder, plan: str, deals: list[Deal], results: list[d
     write_json(folder.path / FACTS, {
         "version": VERSION, "plan": plan, "ended": ended, "planned_s": max((made.seconds for made in deals), default=0.0),
         "deals": [made.facts() for made in deals], "done": done, "notes": list(dict.fromkeys(notes)),
-        "workers": workers,
+        "workers": workers, "lost": lost,
     })  # fmt: skip
