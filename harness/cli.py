@@ -28,6 +28,8 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True,
                      help="What is sent is the same again for the same seed."),
         click.option("--fault", metavar="NAME", help="Plant a fault in the embedded service: `stepup serve --faults`."),
+        click.option("--policy", multiple=True, metavar="KEY=VALUE",
+                     help="Let the embedded service keep another policy, such as in_flight=reject. Repeatable."),
         REQUIRE,
         click.option("--plain", is_flag=True, help="One line every few seconds instead of a live display."),
     ]  # fmt: skip
@@ -140,6 +142,9 @@ def explain(topic: str | None) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8921, show_default=True, help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 16), default=2, show_default=True, help="Worker processes.")
 @click.option("--fault", metavar="NAME", help="Plant this fault; see --faults.")
+@click.option(
+    "--policy", multiple=True, metavar="KEY=VALUE", help="Another policy, such as in_flight=reject. Repeatable."
+)
 @click.option("--faults", is_flag=True, help="List the faults that can be planted, and end.")
 @click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path("stepup-service"), show_default=True,
               help="Where profile.toml, users.json and the database go; kept over restarts.")  # fmt: skip
@@ -187,15 +192,17 @@ def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], 
     from harness.run import Options, execute
     from harness.screen import Live
 
-    if flags["fault"] and flags["profile"]:
-        raise HarnessError("--fault: only the embedded service can have a fault", hint="Leave out --profile.")
+    for name in ("fault", "policy"):
+        if flags[name] and flags["profile"]:
+            raise HarnessError(f"--{name}: only the embedded service can be given one", hint="Leave out --profile.")
     if flags["require"]:
         from harness.verbs import check_required
 
         check_required(flags["require"])
     options = Options(
         stages=stages, profile=flags["profile"], plan=plan, out=flags["out"], seed=flags["seed"], fault=flags["fault"],
-        require=flags["require"], extra=extra, load=_load_arguments(flags), unlimited=bool(flags.get("web_ui")),
+        policy=flags["policy"], require=flags["require"], extra=extra, load=_load_arguments(flags),
+        unlimited=bool(flags.get("web_ui")),
         command=shlex.join(["stepup", *sys.argv[1:]]),
     )  # fmt: skip
     with Live(plain=flags["plain"]) as screen:

@@ -44,6 +44,7 @@ class Options:
     out: Path | None = None
     seed: int = 1
     fault: str | None = None
+    policy: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     load: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ def execute(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]
         if options.profile is None:
             screen.stage("target", "starting the embedded service")
         interrupt = stack.enter_context(Interrupt())
-        path = options.profile or stack.enter_context(embedded(options.seed, options.fault))
+        path = options.profile or stack.enter_context(embedded(options.seed, options.fault, options.policy))
         profile = load_profile(path)
         name = "embedded" if options.profile is None else path.stem
         folder = create(options.out, name, profile, seed=options.seed, command=options.command)

@@ -51,7 +51,7 @@ class Live:
         self._stop()
         self._says = f"{name}: {says}"
         self.console.print(Text(f"{self._elapsed()} {self._says}"))
-        self._told = time.monotonic()
+        self._told = -EVERY_S  # the first line of a stage is shown at once: it shows that the stage is up
         if self._live:
             self._status = self.console.status(Text(self._says))
             self._status.start()

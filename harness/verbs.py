@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +90,15 @@ def _interrupted(run: RunFolder) -> set[ExitCode]:
     return {ExitCode.INTERRUPTED} if run.facts.get("interrupted") else set()
 
 
-def serve_until_interrupted(directory: Path, fault: str | None, **flags: Any) -> None:
+def serve_until_interrupted(directory: Path, fault: str | None, policy: tuple[str, ...], **flags: Any) -> None:
     """Run the embedded service in the foreground until SIGINT or SIGTERM."""
-    from harness.reference.faults import FAULTS
     from harness.reference.server import Server
     from harness.reference.settings import Settings
     from harness.screen import say
     from harness.stages import Interrupt
+    from harness.targets.embedded import planted
 
-    settings = Settings(**flags)
-    if fault is not None:
-        if fault not in FAULTS:
-            raise HarnessError(f"fault {fault!r}: not planted here", hint=suggest(fault, sorted(FAULTS)))
-        settings = replace(settings, fault=fault, **FAULTS[fault].needs)
-    directory.mkdir(parents=True, exist_ok=True)
+    settings = planted(Settings(**flags), fault, policy)
     with Interrupt() as interrupt, Server(settings, directory) as server:
         say(f"serving at {server.base_url}" + (f" with the fault {fault}" if fault else ""))
         say(f"profile and users: {server.profile_path}")
