@@ -59,7 +59,7 @@ class Plan:
 
 def load_plan(path: Path | None = None) -> Plan:
     """The plan in the file at `path`, the bundled one of that name, or the default; HarnessError where it is wrong."""
-    where = _find(path)
+    where = find_plan(path)
     return plan_of(load_toml(where, "plan", "plan.schema.json"), where)
 
 
@@ -79,7 +79,8 @@ def plan_of(table: dict[str, Any], path: Path) -> Plan:
     return Plan(table.get("name", path.stem), stages, table.get("connections", 64), timeout_s, gates)
 
 
-def _find(path: Path | None) -> Path:
+def find_plan(path: Path | None) -> Path:
+    """The file of a plan given by its path or by a bundled one's name; HarnessError where there is none."""
     if path is None:
         return BUNDLED / f"{DEFAULT}.toml"
     if not path.exists() and path.name == str(path) and not path.suffix:

@@ -13,7 +13,7 @@ from harness.deal import deal
 from harness.errors import ExitCode, HarnessError
 from harness.history import Recorder, compact
 from harness.leaks import leaking_files
-from harness.plan import Plan, load_plan
+from harness.plan import Plan, find_plan, load_plan
 from harness.profile import Profile, load_profile
 from harness.redact import Redactor
 from harness.run_folder import RunFolder, create
@@ -175,7 +175,7 @@ def _load(run: _Run) -> Stage:
     ]
     argv += ["--seed", str(run.options.seed), *run.options.load]
     if run.options.plan:
-        argv += ["--plan", str(run.options.plan.resolve())]
+        argv += ["--plan", str(find_plan(run.options.plan).resolve())]
     duration = run.plan.seconds if run.plan else 0.0
     limit_s = float("inf") if run.options.unlimited else duration + LOAD_MARGIN_S
     return _stage(run, "load", argv, limit_s)
