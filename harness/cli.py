@@ -176,6 +176,7 @@ def serve(faults: bool, **flags: Any) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="The first seed.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Runs at a time. Default: one for every two cores.")
 @click.option("--plan", default="quick", show_default=True, help="The load of each run: a plan's file or name.")
+@click.option("--compare", is_flag=True, help="Also show what `st run` and a plain Locust script find of each fault.")
 @click.option("--quick", is_flag=True, help="One fault of each family and the default policy alone.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the run folders go; new or empty.")
 def selftest(**flags: Any) -> None:

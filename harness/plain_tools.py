@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from harness.profile import Profile, load_profile
 from harness.spec import spec_path
+from harness.targets.embedded import embedded
 
 SECONDS: Final = 8  # of the Locust script
 USERS: Final = 20
@@ -18,6 +20,34 @@ LIMIT_S: Final = 120.0
 SCRIPT: Final = spec_path().parent / "scenarios" / "load" / "plain.py"
 # Secrets come by environment variables: the command line of a process is for everyone to see.
 CONFIG: Final = '[headers]\napi-key = "${PLAIN_KEY}"\nAuthorization = "Bearer ${PLAIN_TOKEN}"\n'
+
+
+@dataclass(frozen=True)
+class Found:
+    """Whether each tool reports something of a faulty target that it doesn't report of the correct one."""
+
+    schemathesis: bool
+    locust: bool
+
+
+class PlainTools:
+    """Both tools against the embedded service; what they say of the correct one is noise, and counts for nothing."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._noise = self._said(None)
+
+    def found(self, fault: str) -> Found:
+        """What they find of one planted fault."""
+        pairs = zip(self._said(fault), self._noise, strict=True)
+        schemathesis, locust = (bool(said - noise) for said, noise in pairs)
+        return Found(schemathesis, locust)
+
+    def _said(self, fault: str | None) -> tuple[set[str], set[str]]:
+        with embedded(self._seed, fault) as profile:
+            by_schemathesis = found_by_schemathesis(profile, self._seed)
+        with embedded(self._seed, fault) as profile:
+            return by_schemathesis, found_by_locust(profile, profile.with_name("users.json"))
 
 
 def found_by_schemathesis(profile_path: Path, seed: int) -> set[str]:

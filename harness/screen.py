@@ -5,7 +5,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.status import Status
@@ -14,9 +14,6 @@ from rich.text import Text
 
 from harness.errors import MEANING, ExitCode, HarnessError, suggest
 from harness.verdict import Verdict
-
-if TYPE_CHECKING:
-    from harness.selftest import Outcome, Score
 
 EVERY_S: Final = 5.0  # between progress lines where there is no live display
 STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not-exercised": "dim"}
@@ -192,38 +189,6 @@ def show_faults() -> None:
     for fault in FAULTS.values():
         table.add_row(fault.id, fault.imitates, ", ".join(fault.rules))
     Console(highlight=False).print(table)
-
-
-class SelftestTable:
-    """A line for each run of a selftest as it ends, and the counts that close it."""
-
-    STYLES: Final = {"caught": "green", "quiet": "green", "missed": "bold red", "false alarm": "bold red"}
-
-    def __init__(self, total: int) -> None:
-        self._console = Console(highlight=False)
-        self._total = total
-        self._ended = 0
-
-    def told(self, outcome: "Outcome") -> None:
-        """One run has ended."""
-        self._ended += 1
-        place = "" if outcome.exchange is None else f", at exchange {outcome.exchange:,}, {outcome.at_s:.1f} s"
-        says = ", ".join(outcome.by) + place if outcome.by else outcome.note or f"{outcome.examined:,} occasions"
-        red = f"; red: {', '.join(outcome.failed)}" if outcome.failed and not outcome.by else ""
-        line = Text(f"{self._ended:>4}/{self._total}  ")
-        line += Text(f"{outcome.result:<11}", style=self.STYLES.get(outcome.result, "yellow"))
-        line += Text(f"  {outcome.trial.kind} {outcome.trial.name}, seed {outcome.trial.seed}: ")
-        self._console.print(line + printable(says + red, 300), soft_wrap=True)
-
-    def close(self, score: "Score", folder: Path) -> None:
-        """The score."""
-        faults = [one for one in score.outcomes if one.trial.kind == "fault"]
-        caught = sum(one.result == "caught" for one in faults)
-        told = f"caught {caught} of {len(faults)} faults, {score.count('false alarm')} false alarms"
-        told += f" in {len(score.outcomes) - len(faults)} runs of the correct service"
-        broken = score.count("broken")
-        self._console.print(Text(f"\n{told}" + (f", {broken} runs broke down" if broken else ""), style="bold"))
-        self._console.print(Text(f"run folders and selftest.json: {folder}"), soft_wrap=True)
 
 
 def save_crash() -> str:

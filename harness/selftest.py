@@ -160,8 +160,8 @@ def _verdicts(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _last_of_witness(verdict: dict[str, Any]) -> tuple[int, float]:
     """Number and time of the exchange with which the contradiction was complete."""
-    last = max(verdict["witness"], key=lambda row: row["received_ms"], default={"row": 0, "received_ms": 0.0})
-    return last["row"], round(last["received_ms"] / 1000, 2)
+    last: dict[str, Any] = max(verdict["witness"], key=lambda row: row["received_ms"], default={})
+    return int(last.get("row", 0)), round(last.get("received_ms", 0.0) / 1000, 2)
 
 
 def _why_missed(trial: Trial, verdicts: list[dict[str, Any]]) -> str:

@@ -5,11 +5,15 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ExitCode, HarnessError, suggest
 from harness.run_folder import RunFolder, open_run, unused, write_json
 from harness.verdict import Verdict, from_json, to_json
+
+if TYPE_CHECKING:
+    from harness.selftest_table import SelftestTable
+    from harness.stages import Interrupt
 
 VERDICTS = "verdicts.json"
 SUMMARY = "summary.json"
@@ -108,12 +112,13 @@ def serve_until_interrupted(directory: Path, fault: str | None, policy: tuple[st
 
 
 def run_selftest(
-    faults: tuple[str, ...], out: Path | None, jobs: int | None, plan: str, *, correct: bool, quick: bool, **seeded: int
-) -> ExitCode:
+    faults: tuple[str, ...], out: Path | None, jobs: int | None, plan: str, *,
+    correct: bool, quick: bool, compare: bool, seeds: int, seed: int,
+) -> ExitCode:  # fmt: skip
     """Run the embedded service correct and with faults; prints the table, leaves selftest.json in `out`."""
     from harness.plan import load_plan
     from harness.reference.faults import FAULTS
-    from harness.screen import SelftestTable
+    from harness.selftest_table import SelftestTable
     from harness.selftest import POLICIES, one_a_family, run_trials, trials
     from harness.stages import Interrupt
 
@@ -123,14 +128,30 @@ def run_selftest(
             raise HarnessError(f"fault {name!r}: not planted here", hint=suggest(name, sorted(FAULTS)))
     chosen = list(faults) or (one_a_family() if quick else list(FAULTS))
     policies = [] if not correct else ["default"] if quick else list(POLICIES)
-    todo = trials(chosen, policies, seeded["seeds"], seeded["seed"])
+    todo = trials(chosen, policies, seeds, seed)
     folder = _selftest_folder(out)
     table = SelftestTable(len(todo))
     with Interrupt() as interrupt:
         score = run_trials(todo, folder, plan, jobs or max(1, (os.cpu_count() or 1) // 2), interrupt, table.told)
-    write_json(folder / "selftest.json", {"version": 1, "outcomes": [outcome.facts() for outcome in score.outcomes]})
+    plain = _plain(chosen, seed, table, interrupt) if compare else {}
+    outcomes = [outcome.facts() for outcome in score.outcomes]
+    write_json(folder / "selftest.json", {"version": 1, "outcomes": outcomes, "plain_tools": plain})
     table.close(score, folder)
     return ExitCode.INTERRUPTED if interrupt.asked else score.code
+
+
+def _plain(faults: list[str], seed: int, table: "SelftestTable", interrupt: "Interrupt") -> dict[str, Any]:
+    """What `st run` and a plain Locust script find of the same faults."""
+    from harness.plain_tools import PlainTools
+
+    tools, found = PlainTools(seed), {}
+    for fault in faults:
+        if interrupt.asked:
+            break
+        found[fault] = tools.found(fault)
+        table.plain(fault, found[fault])
+    table.plain_score(list(found.values()))
+    return {fault: vars(one) for fault, one in found.items()}
 
 
 def _selftest_folder(out: Path | None) -> Path:
