@@ -1,5 +1,6 @@
 """What one process of the load holds for its whole life, and how a turn of it begins and ends."""
 
+import gc
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +9,16 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from harness.answer import read_answer
 from harness.history import Recorder
 from harness.profile import Profile
-from harness.redact import Redactor
 from scenarios.load import green
 from scenarios.load.client import Connection
 from scenarios.load.desk import Desk
 from scenarios.load.feed import Feed
 from scenarios.load.journal import Journal
 from scenarios.load.order import Order
+from scenarios.load.scrub import Scrub
 from scenarios.load.session import Session, run_prefix
 from scenarios.load.steering import Steering
 from scenarios.load.turn import Turn
@@ -37,13 +39,13 @@ class LoadProcess:
     """
 
     def __init__(self, profile: Profile, history: Path, number: int, environment: Any) -> None:
-        pa.array(("",), pa.string())  # pyarrow imports pandas at its first array, which would stall the load
+        _warm_up()
         self.name = f"w{number}"
         self.desk = Desk()
         self.ended: Callable[[], object] = lambda: None
         self.watch = Watch()
         self._profile = profile
-        self._recorder = Recorder(history, "load", self.name, Redactor(profile.secrets()))
+        self._recorder = Recorder(history, "load", self.name, Scrub(profile.secrets()))
         self.journal = Journal(self._recorder)
         self._steering = Steering(profile, self._recorder, "lifecycle")
         self.feed = Feed(environment, self.journal, self._steering)
@@ -81,6 +83,8 @@ class LoadProcess:
         if self._order is None or self._session is None or self._turn is not None:
             return
         self._turn = Turn(self._order, self._session, self._steering)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not looked through again and again
         green.serve(self._run, self._turn)
 
     def end(self) -> None:
@@ -146,3 +150,9 @@ class LoadProcess:
             if self._turn is not None and self.watch.look() and not self.desk.stopped:
                 self.desk.drain(0.0)
                 self.ended()
+
+
+def _warm_up() -> None:
+    """Do once what is slow the first time only: it would stall the load for a tenth of a second and more."""
+    pa.array(("",), pa.string())  # imports pandas
+    read_answer(409, "application/json", b'{"errorCode": "STATE_INVALID"}')  # reads the document, makes a validator
