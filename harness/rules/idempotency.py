@@ -1,0 +1,213 @@
+"""Rules on repeated calls: the same ref gets the same answer, at once, later, and after an answer that was lost.
+
+Each repeated success is one rule's occasion, so that no defect is told twice: `idempotent-concurrent` where it was sent
+before any answer had come; else `idempotent-after-unknown` where an answer of the call had been lost; else
+`idempotent-replay` within a second of the first answer, and `ref-retention` later.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.burst import narrowest_race
+from harness.rules.operations import Ints, Pushes
+from harness.rules.registry import Finding, Violation, rule
+from harness.rules.repeats import YOUNG_NS, Repeats, repeats_of
+from harness.rules.told import ago, answer, who
+from harness.rules.unexplained import Unexplained, served_after_refusal, unexplained
+
+SHOWN: Final = 100  # violations that are spelt out; the rest are counted
+RACE_WIDTH_MS: Final = 1.0  # a pass speaks for look-then-write gaps of at least this width
+OLDEST_NS: Final = 10 * YOUNG_NS  # a pass of ref-retention wants a ref that was kept at least this long
+SPEC_REF: Final = "openapi.yaml: components.parameters.idempotency-ref"
+LOAD: Final = "The load stage's idempotency scenario provides them: stepup load --scenario idempotency."
+
+
+@rule(
+    "idempotent-replay",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="The same call with the same ref is answered like the first time, and is no second operation.",
+    source=SPEC_REF,
+    advice="Look up the ref, for the user and the operation, before anything that could refuse or begin anew, and "
+    "answer with what was stored. Store it in the transaction that makes the challenge.",
+    least=20,
+)
+def idempotent_replay(history: History, profile: Profile) -> Finding:
+    repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
+    differing = repeats.told_otherwise(repeats.young)
+    refused = refusals.because("answered")
+    return _finding(
+        int(repeats.young.sum()) + len(refused),
+        [
+            *_each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+            *_each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "answered")),
+        ],
+        len(differing) + len(refused),
+        note="calls repeated within a second of their first answer",
+        lacks=LOAD,
+    )
+
+
+@rule(
+    "idempotent-concurrent",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="Duplicates of a call that are under way at the same time lead to one operation and one answer, over any "
+    "number of connections.",
+    source=SPEC_REF,
+    advice="Look-then-write is not enough: let a unique constraint on (user, operation, ref), or a lock that all "
+    "workers share, decide which of the duplicates makes the challenge; the others wait for its answer.",
+    least=100,
+)
+def idempotent_concurrent(history: History, profile: Profile) -> Finding:
+    repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
+    differing = repeats.told_otherwise(repeats.overlapping)
+    refused = refusals.because("overlapped")
+    race = narrowest_race(history, profile)
+    wide = f"so only a gap of {race.width_ms:.2g} ms or more between look and write would have been seen with 95 %"
+    return _finding(
+        race.duplicates + len(refused),
+        [
+            *_each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+            *_each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "overlapped")),
+        ],
+        len(differing) + len(refused),
+        note=f"duplicates in {race.bursts:,} bursts; a gap of {race.width_ms:.2g} ms or more between look and write "
+        "would have been seen with 95 %",
+        shortfall=f"duplicates overlapped in {race.bursts:,} bursts only, and not closely enough, {wide}; a pass needs "
+        f"{RACE_WIDTH_MS:g} ms"
+        if race.duplicates and race.width_ms > RACE_WIDTH_MS
+        else "",
+        lacks=LOAD,
+    )
+
+
+@rule(
+    "idempotent-after-unknown",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="After a timeout, a broken connection or a 5xx, calling again with the same ref leads to at most one "
+    "operation, whether the lost call had its effect or not.",
+    source=SPEC_REF,
+    advice="Make the challenge and store the ref in one transaction, so that a call that dies half-way leaves both or "
+    "neither, and let what is still working after its caller has gone find the ref taken.",
+    least=20,
+)
+def idempotent_after_unknown(history: History, profile: Profile) -> Finding:
+    repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
+    differing = repeats.told_otherwise(repeats.after_unknown)
+    refused = refusals.because("lost")
+    return _finding(
+        int(repeats.after_unknown.sum()) + len(refused),
+        [
+            *_each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+            *_each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "lost")),
+        ],
+        len(differing) + len(refused),
+        note="calls repeated after an answer of theirs was lost",
+        lacks=LOAD,
+    )
+
+
+@rule(
+    "ref-retention",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="A ref is remembered for at least 24 hours, over restarts of the target too, however many others follow.",
+    source=SPEC_REF,
+    advice="Keep refs in a store that outlives the process, with an expiry of at least 24 hours, and drop none of them "
+    "earlier to make room for others.",
+    least=20,
+)
+def ref_retention(history: History, profile: Profile) -> Finding:
+    repeats = repeats_of(history, profile)
+    differing = repeats.told_otherwise(repeats.old)
+    ages = repeats.age[repeats.old]
+    oldest = int(ages.max(initial=0))
+    return _finding(
+        len(ages),
+        _each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+        len(differing),
+        note=f"calls repeated more than a second after their first answer, the latest {ago(oldest)} after it",
+        shortfall=f"the oldest ref that was used again was {ago(oldest)} old; a pass needs {ago(OLDEST_NS)}"
+        if len(ages) and oldest < OLDEST_NS
+        else "",
+        lacks="Wants a longer load stage, or a later run that takes up the refs of an earlier one.",
+    )
+
+
+@rule(
+    "ref-not-spent-by-refusal",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="A call that was refused with 401, 403 or 429, or failed with a 5xx, leaves its ref free: the call can "
+    "be made again with it.",
+    source=SPEC_REF + "; only an operation uses a reference up",
+    advice="Store the ref with the challenge, after authorisation and limits have been passed, and never the refusal.",
+    least=10,
+)
+def ref_not_spent_by_refusal(history: History, profile: Profile) -> Finding:
+    refusals = unexplained(history, profile)
+    refused = refusals.because("refused")
+    return _finding(
+        served_after_refusal(history, profile) + len(refused),
+        _each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "refused")),
+        len(refused),
+        note="refs used again after a refusal or a 5xx",
+        lacks="Wants calls that are refused for their credentials or a rate limit, and made again with the same ref.",
+    )
+
+
+def _finding(
+    examined: int, violations: list[Violation], total: int, *, note: str, lacks: str, shortfall: str = ""
+) -> Finding:
+    violations.sort(key=lambda violation: violation.rows[-1])
+    return Finding(examined, tuple(violations), total, shortfall, note if examined else "", lacks)
+
+
+def _each(pushes: Pushes, place: Ints, chosen: Ints, violation: Callable[[int], Violation]) -> list[Violation]:
+    """The earliest of the chosen, spelt out."""
+    first = chosen[np.argsort(pushes.received[place[chosen]], kind="stable")][:SHOWN]
+    return [violation(int(n)) for n in first]
+
+
+def _differs(repeats: Repeats, n: int) -> Violation:
+    """An operation with two answers."""
+    pushes, first, later, lost = repeats.pushes, int(repeats.first[n]), int(repeats.place[n]), int(repeats.lost[n])
+    rows = [int(pushes.row[first]), int(pushes.row[later])]
+    if repeats.overlapping[n]:
+        when = "a duplicate under way at the same time"
+    else:
+        when = f"the same call {ago(int(repeats.age[n]))} later"
+        if lost >= 0:
+            rows.insert(0, int(pushes.row[lost]))
+            when += ", after an answer was lost,"
+    told = f"{who(pushes, later)}: answered {answer(pushes, first)}, and {when} {answer(pushes, later)}"
+    return Violation(tuple(rows), told)
+
+
+SAYS: Final = {
+    "answered": "although the same call had been answered {other}",
+    "overlapped": "while a duplicate under way at the same time was answered {other}",
+    "lost": "after the answer to the same call had been lost",
+    "refused": "after a call with this ref had been answered {other}",
+    "elsewhere": "after {who} was answered {other}",
+}
+
+
+def _refusal(refusals: Unexplained, n: int, reason: str) -> Violation:
+    """A valid call that was refused for its ref."""
+    pushes, place, proof = refusals.pushes, int(refusals.place[n]), int(refusals.proof[n])
+    cause = int(getattr(refusals, reason)[n])
+    because = SAYS[reason].format(other=answer(pushes, cause), who=who(pushes, cause))
+    told = f"{who(pushes, place)}: refused with {answer(pushes, place)} {because}; other calls of this token are served"
+    return Violation((int(pushes.row[cause]), int(pushes.row[place]), int(pushes.row[proof])), told)
