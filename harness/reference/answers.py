@@ -46,6 +46,7 @@ MESSAGES: Final = {
     401: ("UNAUTHORISED", "valid credentials are needed"),
     403: ("FORBIDDEN", "these credentials may not do this"),
     404: ("NOT_FOUND", "no such resource"),
+    408: ("REQUEST_TIMEOUT", "the request did not arrive whole"),
     413: ("CONTENT_TOO_LARGE", "this operation takes no body"),
     429: ("TOO_MANY_REQUESTS", "come back later"),
     431: ("HEADERS_TOO_LARGE", "the header section is too large"),

@@ -1,5 +1,6 @@
 """The service over HTTP: reads requests, routes them and writes answers; plain ASGI, as it is the hot path."""
 
+import asyncio
 import logging
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -13,6 +14,7 @@ from harness.reference.service import Service
 OPERATION: Final = "/stepup/challenges/push/"
 LARGEST_HEADERS: Final = 32 * 1024  # bytes; well over the 8 kB that callers can count on
 LARGEST_BODY: Final = 64 * 1024  # bytes; none is documented, so any is more than enough
+BODY_S: Final = 10.0  # for a body to arrive whole
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -36,7 +38,7 @@ class App:
             LOG.exception("a request could not be answered")
             response = self.answers.refused(Refused(500))
         if response is not None:
-            await write(send, response)
+            await write(send, response, close=_leaves_http(scope))
 
     async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
         """The answer; None where the caller left before the request was complete."""
@@ -86,15 +88,19 @@ def _announces_body(headers: dict[bytes, list[str]]) -> bool:
 async def read_body(receive: Receive) -> bool:
     """Read a body to its end and forget it; False where the caller left first. Nothing is done before it is whole."""
     size = 0
-    while True:
-        message: Any = await receive()
-        if message["type"] == "http.disconnect":
-            return False
-        size += len(message.get("body", b""))
-        if size > LARGEST_BODY:
-            raise Refused(413)
-        if not message.get("more_body", False):
-            return True
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message: Any = await receive()
+                if message["type"] == "http.disconnect":
+                    return False
+                size += len(message.get("body", b""))
+                if size > LARGEST_BODY:
+                    raise Refused(413)
+                if not message.get("more_body", False):
+                    return True
+    except TimeoutError:
+        raise Refused(408) from None
 
 
 def _request(scope: Scope, headers: dict[bytes, list[str]], channel: str) -> Request:
@@ -105,7 +111,14 @@ def _request(scope: Scope, headers: dict[bytes, list[str]], channel: str) -> Req
     )  # fmt: skip
 
 
-async def write(send: Send, response: Response) -> None:
-    length = (b"content-length", b"%d" % len(response.body))
-    await send({"type": "http.response.start", "status": response.status, "headers": [*response.headers, length]})
+def _leaves_http(scope: Scope) -> bool:
+    """Whether the parser takes what follows on the connection for another protocol, which is not spoken here."""
+    return scope["method"] == "CONNECT" or any(name == b"upgrade" for name, _ in scope["headers"])
+
+
+async def write(send: Send, response: Response, *, close: bool = False) -> None:
+    headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

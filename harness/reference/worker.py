@@ -9,13 +9,15 @@ import json
 import logging
 import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from harness.reference.faults import build_app
 from harness.reference.people import People
+from harness.reference.protocol import Protocol
 from harness.reference.settings import Settings
 
 KEEP_ALIVE_S: Final = 75  # an idle connection lives longer than any pause of a caller under load
@@ -23,16 +25,47 @@ LAST_ANSWERS_S: Final = 2  # how long an end waits for what is being answered
 
 
 class _Server(uvicorn.Server):
-    """Tells the supervisor when it serves, and ends when the supervisor has gone."""
+    """Accepts from a shared socket, tells the supervisor when it serves, and ends when the supervisor has gone.
+
+    It takes one connection at a time off the socket, then looks after those it has. Left to itself, the event loop
+    takes all that wait, and one worker serves everybody while the others idle.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        super().__init__(config)
+        listener.setblocking(False)
+        self._listener = listener
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        self._orphaned = loop.create_task(self._end_when_orphaned(reader))
+        supervisor = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(supervisor), sys.stdin)
+        self._begin(self._end_when_orphaned(supervisor))
+        loop.add_reader(self._listener, self._accept)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().remove_reader(self._listener)
+        await super().shutdown(sockets)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # another worker was faster, or the caller has left already
+            return
+        self._begin(asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection))
+
+    def _protocol(self) -> Protocol:
+        return Protocol(config=self.config, server_state=self.server_state, app_state={})
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run in the background; the loop itself would not keep it alive."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _end_when_orphaned(self, supervisor: asyncio.StreamReader) -> None:
         await supervisor.read()
@@ -45,11 +78,11 @@ def main(descriptor: int, directory: Path) -> None:
     people = People(json.loads((directory / "users.json").read_text(encoding="utf-8")))
     config = uvicorn.Config(
         build_app(settings, people, directory / "service.db"),
-        http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
+        http=Protocol, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
         # Whoever sets X-Forwarded-For would otherwise choose the address that limits count by.
         proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=LAST_ANSWERS_S,
     )  # fmt: skip
-    _Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+    _Server(config, socket.socket(fileno=descriptor)).run(sockets=[])
 
 
 if __name__ == "__main__":
