@@ -1,0 +1,172 @@
+"""The charts of a report, each from a part of the summary; an empty string where there is nothing to draw."""
+
+from itertools import pairwise
+from typing import Any, Final
+
+from reports.svg import HEIGHT, Chart, Point, clock, decades, nice, short, x_scale, y_scale
+
+Rows = list[dict[str, Any]]
+SHADES: Final = 5
+NINES: Final = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+
+
+def _ms(value: float) -> str:
+    return f"{short(value / 1000)} s" if value >= 1000 else f"{short(value)} ms"
+
+
+def latency_curve(curve: Rows) -> str:
+    """Latency by percentile, the axis stretched towards the slow end as in an HDR histogram."""
+    if not curve:
+        return ""
+    values = [row[name] for row in curve for name in ("intended", "service") if row[name]]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    top = max(row["point"] for row in curve)
+    x = x_scale(1.0, 100.0 / max(100.0 - top, 1e-3), log=True)
+    y = y_scale(low / 1.1, high * 1.1, log=True)
+    slowest = curve[-1]["intended"]
+    chart = Chart("Latency by percentile", f"up to {_ms(slowest)} from the schedule", x, y)
+    names = {100.0 / (100.0 - point): f"{point:g} %" for point in NINES if point <= top + 1e-6}
+    chart.y_axis(decades(low / 1.1, high * 1.1), "latency", _ms)
+    chart.x_axis(names, "share of the requests that were as fast or faster", lambda value: names[value])
+    for name in ("service", "intended"):
+        chart.line([(100.0 / (100.0 - row["point"]), row[name]) for row in curve if row["point"] < 100], name)
+    return chart.svg()
+
+
+def throughput(steps: Rows) -> str:
+    """Requests a second over time: due, answered and lost."""
+    if not steps:
+        return ""
+    width = steps[1]["at_s"] - steps[0]["at_s"] if len(steps) > 1 else 1.0
+    first, last = steps[0]["at_s"], steps[-1]["at_s"] + width
+    high = max(max(row[name] for name in ("due", "sent", "answered")) for row in steps)
+    chart = Chart(
+        "Throughput over time",
+        f"at most {short(high)} requests a second",
+        x_scale(first, last),
+        y_scale(0, high * 1.05 or 1.0),
+    )
+    chart.y_axis(nice(0, chart.y.high, 4), "requests a second")
+    chart.x_axis(nice(first, last, 5), "time of the run", clock)
+    chart.area(_stairs(steps, "answered", width), "answered")
+    chart.line(_stairs(steps, "due", width), "due")
+    for name in ("refused", "lost"):
+        if any(row[name] for row in steps):
+            chart.line(_stairs(steps, name, width), name)
+    return chart.svg()
+
+
+def _stairs(steps: Rows, name: str, width: float) -> list[Point]:
+    return [point for row in steps for point in ((row["at_s"], row[name]), (row["at_s"] + width, row[name]))]
+
+
+def latency_heat(told: dict[str, Any]) -> str:
+    """Latency over time: the darker a cell, the more requests."""
+    cells, wide = told["cells"], told["step_s"]
+    if not cells:
+        return ""
+    low, high = min(c["from_ms"] for c in cells), max(c["to_ms"] for c in cells)
+    first, last = min(c["at_s"] for c in cells), max(c["at_s"] for c in cells) + wide
+    chart = Chart(
+        "Latency over time", f"from {_ms(low)} to {_ms(high)}", x_scale(first, last), y_scale(low, high, log=True)
+    )
+    chart.y_axis(decades(low, high), "latency from the schedule", _ms)
+    chart.x_axis(nice(first, last, 5), "time of the run", clock)
+    shades: list[list[tuple[float, float, float, float]]] = [[] for _ in range(SHADES)]
+    most = max(cell["count"] for cell in cells)
+    for cell in cells:
+        # By the logarithm: one slow request among thousands must still be seen.
+        place = _magnitude(cell["count"]) / max(_magnitude(most), 1e-9) * (SHADES - 1)
+        shades[round(place)].append((cell["at_s"], cell["at_s"] + wide, cell["from_ms"], cell["to_ms"]))
+    for shade, boxes in enumerate(shades):
+        chart.cells(boxes, f"heat h{shade}")
+    return chart.svg()
+
+
+def _magnitude(count: int) -> float:
+    return float(count.bit_length())
+
+
+def latency_over_time(steps: Rows) -> str:
+    """Median and 99th percentile in each step of time."""
+    known = [row for row in steps if row["p50"]]
+    if not known:
+        return ""
+    low, high = min(row["p50"] for row in known), max(row["p99"] for row in known)
+    first, last = steps[0]["at_s"], steps[-1]["at_s"]
+    y = y_scale(low / 1.1, high * 1.1, log=True)
+    chart = Chart("Median and 99th percentile over time", f"99th percentile up to {_ms(high)}", x_scale(first, last), y)
+    chart.y_axis(decades(low / 1.1, high * 1.1), "latency from the schedule", _ms)
+    chart.x_axis(nice(first, last, 5), "time of the run", clock)
+    for name in ("p50", "p99"):
+        chart.line([(row["at_s"], row[name]) for row in known], name)
+    return chart.svg()
+
+
+def rate_windows(told: dict[str, Any]) -> str:
+    """The fullest window of the busiest scope over time, against the declared bound."""
+    series = told["series"]
+    if not series:
+        return ""
+    width = min((b["at_s"] - a["at_s"] for a, b in pairwise(series)), default=1.0)
+    first, last = series[0]["at_s"], series[-1]["at_s"] + width
+    high = max(told["bound"], max(row["most"] for row in series))
+    chart = Chart(
+        "Admitted in one window",
+        f"at most {max(row['most'] for row in series)}, where {told['bound']} may be",
+        x_scale(first, last),
+        y_scale(0, high * 1.15),
+    )
+    chart.y_axis(nice(0, chart.y.high, 4), "requests in the fullest window")
+    chart.x_axis(nice(first, last, 5), "time of the run", clock)
+    for row in series:
+        style = "over" if row["most"] > told["bound"] else "within"
+        chart.bar(row["at_s"], row["at_s"] + width, row["most"], style, gap=0.3)
+    chart.across(told["bound"], f"bound {told['bound']:,}")
+    return chart.svg()
+
+
+def challenge_fill(told: dict[str, Any]) -> str:
+    """How many users or programmes got how many challenges in their fullest window."""
+    fill = told["fill"]
+    if not any(bar["scopes"] for bar in fill):
+        return ""
+    high = max(bar["scopes"] for bar in fill)
+    chart = Chart(
+        "Challenges in the fullest window",
+        f"{told['full']} {told['scope']}s reached {told['count']}, {told['over']} went beyond",
+        x_scale(0.5, fill[-1]["to"] + 0.5),
+        y_scale(0, high * 1.1),
+    )
+    chart.y_axis([tick for tick in nice(0, chart.y.high, 4) if tick == int(tick)], f"{told['scope']}s")
+    chart.x_axis([tick for tick in nice(1, fill[-1]["to"], 8) if tick == int(tick)], "challenges")
+    for bar in fill:
+        style = "over" if bar["to"] > told["count"] else "full" if bar["to"] == told["count"] else "within"
+        chart.bar(bar["from"] - 0.5, bar["to"] + 0.5, bar["scopes"], style, gap=3)
+    return chart.svg()
+
+
+def replay_ages(ages: Rows) -> str:
+    """Replays by age: answered with the first id, or with another one. The axis is logarithmic."""
+    most = max((row["same"] + row["other"] for row in ages), default=0)
+    if not most:
+        return ""
+    other = sum(row["other"] for row in ages)
+    chart = Chart(
+        "Replays by age",
+        f"{sum(row['same'] for row in ages):,} with the same id, {other:,} with another",
+        x_scale(0, len(ages)),
+        y_scale(0.5, most * 1.5, log=True),
+    )
+    chart.y_axis([tick for tick in decades(1, most * 1.5) if tick >= 1], "replays")
+    for place, row in enumerate(ages):
+        same, both = row["same"], row["same"] + row["other"]
+        chart.bar(place, place + 1, same or 0.5, "within", base=0.5, gap=4)
+        chart.bar(place, place + 1, both if row["other"] else same or 0.5, "over", base=same or 0.5, gap=4)
+        label = row["age"].removeprefix("under ").replace("overlapping", "overlap").replace(" or more", "+")
+        sign = "<" if row["age"].startswith("under") else ""
+        chart.text(chart.x(place + 0.5), HEIGHT - 19, f"{sign}{label}".replace(" ", ""), "tick", "middle")
+    chart.text(chart.x.end, HEIGHT - 4, "time since the first answer", "axis", "end")
+    return chart.svg()

@@ -1,0 +1,179 @@
+"""Figures of a history, as pandas frames: latency, throughput, statuses. Times in ms unless a name says otherwise."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Values = npt.NDArray[Any]
+POINTS: Final = {"p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
+BINS: Final = 90  # at most so many steps in time: one is then a few pixels wide on a page
+STEPS_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+HEAT_ROWS: Final = 6  # latency rows to each factor of ten
+MOST_KINDS: Final = 24
+SECOND: Final = 10**9
+
+
+def percentile(values: Values, point: float) -> float:
+    """The percentile as `numpy.percentile` interpolates it, of nanoseconds in ms."""
+    return round(float(np.percentile(values, point)) / 1e6, 6)
+
+
+def latency_table(pushes: pd.DataFrame) -> pd.DataFrame:
+    """One row for each stage, and for each scenario of the load; `intended` counts from the schedule, `service` not.
+
+    A request without an answer counts with the time until it was given up, as in the gates; dropping the slowest would
+    flatter the target.
+    """
+    rows = [
+        {"group": group, "measure": measure, "unanswered": int((part["status"] == 0).sum()), **_points(times)}
+        for group, part in _groups(pushes)
+        for measure, times in (("intended", _times(part, "intended")), ("service", _times(part, "sent")))
+    ]
+    return pd.DataFrame(rows, columns=["group", "measure", "count", "unanswered", "mean", *POINTS, "max"])
+
+
+def _groups(pushes: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for stage in pushes["stage"].unique():
+        if stage == "setup":
+            continue
+        part = pushes[pushes["stage"] == stage]
+        yield str(stage), part
+        scenarios = part["scenario"].value_counts()
+        scenarios = scenarios[scenarios > 0]
+        if stage == "load" and 1 < len(scenarios) <= MOST_KINDS:
+            for name in sorted(map(str, scenarios.index)):
+                yield f"{stage}: {name}", part[part["scenario"] == name]
+
+
+def _times(frame: pd.DataFrame, since: str) -> Values:
+    times: Values = frame["received"].to_numpy() - frame[since].to_numpy()
+    return times
+
+
+def _points(times: Values) -> dict[str, Any]:
+    if not len(times):
+        return {"count": 0, "mean": None, **dict.fromkeys(POINTS), "max": None}
+    told = np.percentile(times, list(POINTS.values()))
+    named = {name: round(float(value) / 1e6, 6) for name, value in zip(POINTS, told, strict=True)}
+    mean, most = round(float(times.mean()) / 1e6, 6), round(float(times.max()) / 1e6, 6)
+    return {"count": len(times), "mean": mean, **named, "max": most}
+
+
+def latency_curve(pushes: pd.DataFrame) -> pd.DataFrame:
+    """Percentiles from 0 to as many nines as the count can show, for both measures: `point`, `intended`, `service`."""
+    intended, service = _times(pushes, "intended"), _times(pushes, "sent")
+    if not len(intended):
+        return pd.DataFrame(columns=["point", "intended", "service"])
+    nines = np.log10(len(intended))
+    steps = np.arange(0, min(nines, 5.0) + 1e-9, 0.1)
+    points = np.unique(np.append(100 * (1 - 10**-steps), [50.0]))
+    curve = {"point": points.round(6)}
+    for name, times in (("intended", intended), ("service", service)):
+        curve[name] = (np.percentile(times, points) / 1e6).round(6)
+    return pd.DataFrame(curve)
+
+
+def step_s(span_ns: int, most: int = BINS) -> float:
+    """The length of a step in time, in seconds, that cuts the span into at most `most` steps."""
+    return next((float(step) for step in STEPS_S if step * SECOND * most >= span_ns), float(span_ns / SECOND / most))
+
+
+def over_time(pushes: pd.DataFrame) -> pd.DataFrame:
+    """What was due, sent, answered, refused and lost in each step, as rates a second; median and p99 latency in ms.
+
+    `at_s` is the start of a step on the run's clock. Requests count where they were sent, those due where they were
+    due, and latencies (from the schedule) where the request was sent.
+    """
+    if pushes.empty:
+        return pd.DataFrame(columns=["at_s", "due", "sent", "answered", "refused", "lost", "p50", "p99"])
+    sent, intended = pushes["sent"].to_numpy(), pushes["intended"].to_numpy()
+    status = pushes["status"].to_numpy()
+    first = min(int(sent.min()), int(intended.min()))
+    width = step_s(int(max(sent.max(), intended.max())) - first + 1)
+    wide = int(width * SECOND)
+    start = first // wide
+    steps = int(max(sent.max(), intended.max()) // wide - start) + 1
+    place = sent // wide - start
+
+    def rate(of: Values) -> Values:
+        return (np.bincount(of, minlength=steps) / width).round(6)
+
+    lost = (status == 0) | (status >= 500)
+    table = {
+        "at_s": ((np.arange(steps) + start) * width).round(6),
+        "due": rate(intended // wide - start),
+        "sent": rate(place),
+        "answered": rate(place[status != 0]),
+        "refused": rate(place[status == 429]),
+        "lost": rate(place[lost]),
+    }
+    return pd.DataFrame(table).join(_latency_steps(pushes, place, steps))
+
+
+def _latency_steps(pushes: pd.DataFrame, place: Values, steps: int) -> pd.DataFrame:
+    times = _times(pushes, "intended")
+    bounds = np.searchsorted(place, np.arange(steps + 1))  # rows are in order of sending, so steps are slices
+    parts = [times[low:high] for low, high in pairwise(bounds)]
+    return pd.DataFrame(
+        {
+            name: [percentile(part, point) if len(part) else None for part in parts]
+            for name, point in (("p50", 50), ("p99", 99))
+        },
+        dtype=object,
+    )
+
+
+def heat(pushes: pd.DataFrame) -> pd.DataFrame:
+    """How many requests fell into each step of time and row of latency: `at_s`, `from_ms`, `to_ms`, `count`; none 0."""
+    columns = ["at_s", "from_ms", "to_ms", "count"]
+    if pushes.empty:
+        return pd.DataFrame(columns=columns)
+    sent = pushes["sent"].to_numpy()
+    wide = int(step_s(int(sent.max() - sent.min()) + 1, 60) * SECOND)
+    times = np.maximum(_times(pushes, "intended"), 1000)  # below a microsecond a clock shows nothing
+    row = np.floor(np.log10(times) * HEAT_ROWS).astype(np.int64)
+    column = sent // wide
+    cells, count = np.unique(column * 1000 + row, return_counts=True)
+    low = 10 ** ((cells % 1000) / HEAT_ROWS) / 1e6
+    high = 10 ** ((cells % 1000 + 1) / HEAT_ROWS) / 1e6
+    table = {"at_s": (cells // 1000 * wide / SECOND).round(6), "from_ms": low.round(6), "to_ms": high.round(6)}
+    return pd.DataFrame({**table, "count": count})
+
+
+def heat_step_s(pushes: pd.DataFrame) -> float:
+    """The width in seconds of the steps of `heat`."""
+    sent = pushes["sent"]
+    return step_s(int(sent.max() - sent.min()) + 1, 60) if len(sent) else 1.0
+
+
+def statuses(pushes: pd.DataFrame) -> pd.DataFrame:
+    """How often each outcome came in each stage: `stage`, `status` (0: none, -1: the rest), `error_code`, `count`."""
+    return _counted(pushes, ["stage", "status", "error_code"])
+
+
+def errors(pushes: pd.DataFrame) -> pd.DataFrame:
+    """Transport failures and faults in the form of answers: `kind`, `text`, `count`, most frequent first."""
+    parts = []
+    for kind, column in (("no answer", "error"), ("form", "body_fault")):
+        rows = pushes[pushes[column].notna() & (pushes[column] != "")]
+        table = _counted(rows, [column]).rename(columns={column: "text"})
+        parts.append(table.assign(kind=kind)[["kind", "text", "count"]])
+    return pd.concat(parts, ignore_index=True).sort_values("count", ascending=False, kind="stable", ignore_index=True)
+
+
+def _counted(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The counts of distinct values, most frequent first; what is rare beyond `MOST_KINDS` as a last row of its own."""
+    counts = frame.groupby(names, observed=True, sort=False).size()
+    table = counts.rename("count").reset_index().sort_values(["count", *names], ascending=[False] + [True] * len(names))
+    table = table.astype(dict.fromkeys(names, object))
+    if len(table) <= MOST_KINDS:
+        return table.reset_index(drop=True)
+    rest = table.iloc[MOST_KINDS:]
+    last = {**dict.fromkeys(names, ""), names[-1]: f"{len(rest):,} other kinds", "count": int(rest["count"].sum())}
+    if "status" in names:
+        last["status"] = -1
+    return pd.concat([table.head(MOST_KINDS), pd.DataFrame([last])], ignore_index=True)

@@ -1,0 +1,78 @@
+"""The exchanges that a reader should look at: the slowest, the oddest, witnesses of failures; all cut to size."""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from harness.case import allows
+from reports.escape import visible
+
+SHOWN: Final = 10
+KINDS_TRIED: Final = 2000  # a target that answers differently every time has no rarest kind
+KEPT: Final = (
+    "row", "stage", "worker", "scenario", "case", "operation", "intent", "method", "user", "key", "channel", "ref",
+    "status", "outcome", "error_code", "challenge_id", "retry_after", "body_fault", "error", "connection", "told",
+    "intended_ms", "sent_ms", "received_ms",
+)  # fmt: skip
+WITNESS_MOST: Final = 60
+
+
+def shown(exchange: dict[str, Any]) -> dict[str, Any]:
+    """An exchange as a reader sees it: known fields only, every text printable and cut, empty ones left out."""
+    cut = {name: exchange[name] for name in KEPT if exchange.get(name) not in (None, "")}
+    return {name: visible(value, 96) if isinstance(value, str) else value for name, value in cut.items()}
+
+
+def slowest(pushes: pd.DataFrame) -> list[dict[str, Any]]:
+    """The pushes that waited longest for their answer, or for none; `service_ms` says how long."""
+    took = pushes["received"] - pushes["sent"]
+    return _rows(pushes.loc[took.nlargest(SHOWN).index])
+
+
+def oddest(pushes: pd.DataFrame) -> list[dict[str, Any]]:
+    """One exchange of each kind of outcome that its case does not allow or that is no sound answer, rarest kind first.
+
+    `seen` says how many of the kind there were, `why` what is odd.
+    """
+    names = ["allowed", "status", "error_code", "body_fault", "error"]
+    kinds = pushes.assign(row=pushes.index).groupby(names, observed=True, sort=False, dropna=False)["row"]
+    table = kinds.agg(["count", "first"]).reset_index().sort_values(["count", "first"]).head(KINDS_TRIED)
+    found: list[dict[str, Any]] = []
+    for kind in table.to_dict("records"):
+        why = _why(kind)
+        if why:
+            (row,) = _rows(pushes.loc[[kind["first"]]])
+            found.append({**row, "seen": int(kind["count"]), "why": visible(why)})
+        if len(found) == SHOWN:
+            break
+    return found
+
+
+def _why(kind: dict[Any, Any]) -> str:
+    status = int(kind["status"])
+    if kind["error"]:
+        return f"no answer: {kind['error']}"
+    if kind["body_fault"]:
+        return str(kind["body_fault"])
+    if status >= 500:
+        return "server error"
+    if status and not allows(tuple(str(kind["allowed"]).split(",")), status, str(kind["error_code"])):
+        return f"the case allows {kind['allowed']}"
+    return ""
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [_row(int(place), told) for place, told in zip(frame.index, frame.to_dict("records"), strict=True)]
+
+
+def _row(place: int, told: dict[Any, Any]) -> dict[str, Any]:
+    plain = {str(name): _plain(value) for name, value in told.items()}
+    times = {f"{name}_ms": round(plain[name] / 1e6, 3) for name in ("intended", "sent", "received")}
+    took = round((plain["received"] - plain["sent"]) / 1e6, 3)
+    return {**shown({"row": place, **plain, **times}), "service_ms": took}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,221 @@
+"""The one summary of a run that every report is made from: versioned, bounded in size, and described by a schema.
+
+`summary.schema.json` says what is in it. Every text in it is printable and cut; times are ms, rates are per second.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pandas as pd
+
+from harness.case import INTENTS
+from harness.history import History
+from harness.run_folder import profile_from_facts
+from harness.spec import load_spec
+from harness.verdict import Verdict
+from reports import frames, limits, notable
+from reports.escape import visible
+from reports.outcome import outcome
+
+VERSION: Final = 1
+GAPS_SHOWN: Final = 20
+LONG: Final = 600  # characters of a sentence of ours, which may quote a target in part
+COMMAND: Final = 4000  # characters of a command line, which is of no use when cut
+FAILURES_SHOWN: Final = 40
+LISTED: Final = 60  # entries of what a stage tells about itself
+
+Summary = dict[str, Any]
+
+
+def build_summary(
+    history: History,
+    verdicts: list[Verdict],
+    facts: dict[str, Any],
+    gates: list[dict[str, Any]],
+    extra: dict[str, dict[str, Any]],
+) -> Summary:
+    """The summary of a judged run. `facts` is run.json, `gates` what gates.py says, `extra` what stages left behind."""
+    pushes = history.pushes
+    return {
+        "version": VERSION,
+        "contract": str(load_spec().document["info"]["version"]),
+        "outcome": outcome(verdicts, facts, gates, len(history.frame)),
+        "run": _run(history, facts),
+        "rules": [_rule(verdict) for verdict in verdicts],
+        "gates": [_cleaned(gate) for gate in gates],
+        "history": _history(history),
+        **_figures(pushes),
+        "limits": _limits(history, facts),
+        "slowest": notable.slowest(pushes),
+        "oddest": notable.oddest(pushes),
+        "coverage": _coverage(pushes),
+        "conformance": _conformance(extra.get("conformance", {})),
+        "load": _cleaned(extra.get("load", {})),
+    }
+
+
+def _figures(pushes: pd.DataFrame) -> dict[str, Any]:
+    """Latency and throughput of the load stage, of all pushes where there was no load; statuses of all."""
+    load = pushes[pushes["stage"] == "load"]
+    measured, of = (load, "load") if len(load) else (pushes, "all stages")
+    return {
+        "figures_of": of,
+        "latency": _records(frames.latency_table(pushes)),
+        "curve": _records(frames.latency_curve(measured)),
+        "heat": {"step_s": frames.heat_step_s(measured), "cells": _records(frames.heat(measured))},
+        "over_time": _records(frames.over_time(measured)),
+        "statuses": _records(frames.statuses(pushes)),
+        "errors": _records(frames.errors(pushes)),
+    }
+
+
+def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
+    profile = profile_from_facts(facts["profile"], facts["pool"])
+    return {
+        "rate": limits.rate_seen(history, profile),
+        "challenges": limits.challenges_seen(history, profile),
+        "replays": limits.replays_seen(history, profile),
+    }
+
+
+def _run(history: History, facts: dict[str, Any]) -> dict[str, Any]:
+    profile, plan = facts["profile"], facts.get("plan") or {}
+    stages = [{"name": name, **_cleaned(told)} for name, told in facts.get("stages", {}).items()]
+    return {
+        "name": visible(facts.get("name", "")),
+        "started": visible(facts.get("started", "")),
+        "first_exchange": _wall(history),
+        "seed": facts.get("seed", 0),
+        "command": visible(facts.get("command", ""), COMMAND),
+        "target": visible(profile["target"]["base_url"], 400),
+        "users": len(facts["pool"]),
+        "plan": visible(plan.get("name", "")),
+        "stages": stages,
+        "declared": _declared(profile),
+        "environment": _cleaned(facts.get("environment", {})),
+    }
+
+
+def _wall(history: History) -> str:
+    """When the first exchange was sent, in UTC; empty where there is none or its time is no date."""
+    try:
+        first = datetime.fromtimestamp(history.wall_offset_ns / 1e9, UTC)
+    except (OverflowError, OSError, ValueError):
+        return ""
+    return first.isoformat(timespec="milliseconds") if len(history.frame) else ""
+
+
+def _declared(profile: dict[str, Any]) -> dict[str, Any]:
+    """What the profile declares, as flat names and values, without what it leaves out."""
+    tables = {"target": profile["target"], "policy": profile["policy"]}
+    tables |= {"limits.challenges": profile["challenges"] or {}, "limits.rate": profile["rate"] or {}}
+    control = {name: value for name, value in profile["control"].items() if name != "headers"}
+    flat = {
+        f"{table}.{name}": value
+        for table, values in {**tables, "control": control}.items()
+        for name, value in values.items()
+        if value not in (None, "") and name != "base_url"
+    }
+    outcomes = {f"outcomes.{name}": ", ".join(values) for name, values in profile.get("outcomes", {}).items()}
+    declared: dict[str, Any] = _cleaned(flat | outcomes)
+    return declared
+
+
+def _rule(verdict: Verdict) -> dict[str, Any]:
+    from harness.rules import RULES
+
+    known = RULES.get(verdict.rule)
+    return {
+        "rule": visible(verdict.rule),
+        "family": known.family if known else "other",
+        "severity": verdict.severity,
+        "status": verdict.status,
+        "examined": verdict.examined,
+        "violations": verdict.violations,
+        "message": visible(verdict.message, LONG),
+        "hint": visible(" ".join(verdict.hint.split()), LONG),
+        "statement": " ".join(known.statement.split()) if known else "",
+        "source": " ".join(known.source.split()) if known else "",
+        "reproduce": visible(verdict.reproduce, COMMAND),
+        "witness": [notable.shown(one) for one in verdict.witness[: notable.WITNESS_MOST]],
+    }
+
+
+def _history(history: History) -> dict[str, Any]:
+    frame = history.frame
+    operations = frame["operation"].value_counts()
+    return {
+        "exchanges": len(frame),
+        "pushes": int(operations.get("push", 0)),
+        "control": int(len(frame) - operations.get("push", 0)),
+        "stages": {str(name): int(n) for name, n in frame["stage"].value_counts().items() if n},
+        "outcomes": {str(name): int(n) for name, n in history.pushes["outcome"].value_counts().items() if n},
+        "users": int(frame.loc[frame["user"] >= 0, "user"].nunique()),
+        "seconds": round(float(frame["received"].max()) / 1e9, 3) if len(frame) else 0.0,
+        "gaps": [visible(gap, LONG) for gap in history.gaps[:GAPS_SHOWN]],
+        "gaps_in_all": len(history.gaps),
+        "workers": [
+            {"stage": visible(one.stage), "worker": visible(one.worker), "sent": one.sent, "recorded": one.recorded,
+             "clean": one.clean}
+            for one in history.tallies[:LISTED]
+        ],
+        "workers_in_all": len(history.tallies),
+    }  # fmt: skip
+
+
+def _coverage(pushes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Every kind of request that the contract speaks of: how many were sent in each stage, and the statuses got."""
+    counts = pushes.groupby(["intent", "stage"], observed=True).size()
+    got = pushes.groupby(["intent", "status"], observed=True).size()
+    stages: dict[str, dict[str, int]] = {}
+    statuses: dict[str, Counter[str]] = {}
+    for row in counts.rename("count").reset_index().to_dict("records"):
+        stages.setdefault(str(row["intent"]), {})[str(row["stage"])] = int(row["count"])
+    for row in got.rename("count").reset_index().to_dict("records"):
+        statuses.setdefault(str(row["intent"]), Counter())[str(row["status"])] += int(row["count"])
+    return [
+        {
+            "intent": intent.id,
+            "says": intent.says,
+            "sent": stages.get(intent.id, {}),
+            "statuses": dict(statuses.get(intent.id, Counter()).most_common(8)),
+        }
+        for intent in INTENTS.values()
+        if intent.id != "control"
+    ]
+
+
+def _conformance(told: dict[str, Any]) -> dict[str, Any]:
+    failures = told.get("failures")
+    listed = failures[:FAILURES_SHOWN] if isinstance(failures, list) else []
+    kept = {name: told[name] for name in ("passed", "failed", "skipped", "cases") if isinstance(told.get(name), int)}
+    rows = [
+        {name: visible(one.get(name, ""), COMMAND if name in ("curl", "rerun") else LONG)
+         for name in ("nodeid", "message", "curl", "rerun")}
+        for one in listed if isinstance(one, dict)
+    ]  # fmt: skip
+    return {**kept, "failures": rows} if told else {}
+
+
+def _cleaned(value: Any, depth: int = 4) -> Any:
+    """A JSON value of any origin with its texts printable and its size bounded."""
+    if isinstance(value, dict):
+        items = list(value.items())[:LISTED] if depth else []
+        return {visible(name, 120): _cleaned(one, depth - 1) for name, one in items}
+    if isinstance(value, list | tuple):
+        return [_cleaned(one, depth - 1) for one in value[:LISTED]] if depth else []
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return visible(value, LONG)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as plain JSON values, texts cut."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return visible(value) if isinstance(value, str) else value

@@ -1,0 +1,84 @@
+"""A verdict and a whole run as plain text, for a terminal and for logs."""
+
+from typing import Any, Final
+
+from harness.verdict import Verdict
+from reports.escape import visible
+
+TOLD: Final = 12  # exchanges of a witness in a text; the other reports show more
+COMMAND: Final = 4000
+
+
+def failure_lines(verdict: Verdict) -> list[str]:
+    """What a failed rule says: its sentence, its witness as a timeline, and the command that shows it again."""
+    return _failure(verdict.rule, verdict.message, verdict.witness, verdict.hint, verdict.reproduce)
+
+
+def render(summary: dict[str, Any]) -> str:
+    """The whole run as plain text."""
+    outcome, run = summary["outcome"], summary["run"]
+    lines = [f"{outcome['title']}: {outcome['sentence']}", f"target {run['target']}, {_size(summary)}"]
+    if outcome["partial"]:
+        lines.append("This run is partial: it was cut before its end.")
+    for rule in summary["rules"]:
+        if rule["status"] == "fail":
+            lines += ["", *_failure(rule["rule"], rule["message"], rule["witness"], rule["hint"], rule["reproduce"])]
+    lines += ["", *(f"{rule['status']:<13}  {rule['rule']}: {rule['message']}" for rule in summary["rules"])]
+    lines += [f"gate {gate['metric']}: {gate['status']}, {gate.get('message', '')}" for gate in summary["gates"]]
+    return "\n".join(visible(line, COMMAND) for line in lines) + "\n"
+
+
+def _size(summary: dict[str, Any]) -> str:
+    history = summary["history"]
+    return f"{history['exchanges']:,} exchanges in {history['seconds']:,.1f} s"
+
+
+def _failure(rule: str, message: str, witness: list[dict[str, Any]], hint: str, reproduce: str) -> list[str]:
+    lines = [f"✗ {visible(rule)}: {visible(message, 1000)}", *timeline_lines(witness)]
+    if hint:
+        lines.append(f"  look at: {visible(' '.join(hint.split()), 1000)}")
+    if reproduce:
+        lines.append(f"  again:   {visible(reproduce, COMMAND)}")
+    return lines
+
+
+def timeline_lines(witness: list[dict[str, Any]]) -> list[str]:
+    """A line an exchange in order of sending: when, who, what, and what came back; both ends of a long witness."""
+    told = witness if len(witness) <= TOLD else [*witness[: TOLD // 2], {}, *witness[-TOLD // 2 :]]
+    start = min((one.get("sent_ms", 0.0) for one in witness), default=0.0)
+    return [_line(one, start) if one else f"    … {len(witness) - TOLD:,} more exchanges" for one in told]
+
+
+def _line(one: dict[str, Any], start: float) -> str:
+    sent, received = one.get("sent_ms", 0.0) - start, one.get("received_ms", 0.0) - start
+    return f"    {sent:>10,.3f} to {received:>10,.3f} ms  {asked(one)} → {answered(one)}"
+
+
+def asked(one: dict[str, Any]) -> str:
+    """What was sent, in a few words."""
+    parts = [who(one), str(one.get("operation", "push")), str(one.get("channel", ""))]
+    if "ref" in one:
+        parts.append(f"ref {visible(one['ref'], 48)!s}")
+    return " ".join(visible(part, 64) for part in parts if part)
+
+
+def who(one: dict[str, Any]) -> str:
+    """Which user of the pool sent it."""
+    return f"user {one['user']}" if one.get("user", -1) >= 0 else "nobody"
+
+
+def answered(one: dict[str, Any]) -> str:
+    """What came back, in a few words."""
+    status = one.get("status", 0)
+    if not status:
+        return f"no answer ({visible(one.get('error', 'lost'), 60)})"
+    parts = [str(status), one.get("error_code", "")]
+    if one.get("challenge_id"):
+        parts.append(f"id {visible(one['challenge_id'], 48)}")
+    if one.get("retry_after"):
+        parts.append(f"retry after {visible(one['retry_after'], 24)}")
+    if one.get("told") and one.get("operation") == "pushes":
+        parts.append(f"{one['told']:,} pushes")
+    if one.get("body_fault"):
+        parts.append(f"({visible(one['body_fault'], 80)})")
+    return " ".join(visible(part, 96) for part in parts if part)
