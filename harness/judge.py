@@ -47,7 +47,7 @@ def verdict_on(rule: Rule, history: History, profile: Profile, *, seed: int = 0)
             message=message,
             hint=hint,
             witness=witness_of(history, first),
-            reproduce=reproduce(rule, history, first, seed) if status == "fail" else "",
+            reproduce=reproduce(rule, history, first, seed, profile) if status == "fail" else "",
             violations=_total(finding),
         )
     except Exception as error:  # whatever it is, the other rules still have to be decided

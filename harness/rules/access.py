@@ -1,0 +1,200 @@
+"""Rules on who may ask for a challenge, and on which channel."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.blame import CREDENTIAL_RULES, meant, rule_of
+from harness.rules.kinds import OTHER, Kind, kinds_of
+from harness.rules.registry import Finding, Violation, rule
+from harness.rules.single import blamed, by_intent, definite, finding_of, invalid_fields, kept, those, with_rows
+from harness.spec import load_spec
+
+SPEC: Final = load_spec()
+SECURITY: Final = "openapi.yaml#/security"
+POOL_LACKS: Final = "The credentials pool has no user for it; see `stepup explain users`."
+
+
+@rule(
+    "auth-required",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="Without a valid token and a valid api-key, both and once each, no challenge is issued.",
+    source=SECURITY,
+    advice="Check both credentials before anything else, compare them as a whole and exactly, and take two of a kind "
+    "for none.",
+)
+def auth_required(history: History, profile: Profile) -> Finding:
+    return by_intent(history, profile, "auth-required")
+
+
+@rule(
+    "tenant-isolation",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="A token with the api-key of another programme is refused with 403.",
+    source=SPEC.pointer("responses", "403"),
+    advice="Compare the programme of the token with that of the key; that each is valid by itself is not enough.",
+)
+def tenant_isolation(history: History, profile: Profile) -> Finding:
+    return by_intent(
+        history, profile, "tenant-isolation", lacks="It takes users of two programmes in the credentials pool."
+    )
+
+
+@rule(
+    "impersonator-refused",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="The token of a back-office impersonator gets no challenge: 403.",
+    source=SPEC.pointer("responses", "403"),
+    advice="A push goes to the user's device: whoever acts for the user may not cause one. Check the token's kind.",
+)
+def impersonator_refused(history: History, profile: Profile) -> Finding:
+    return by_intent(
+        history, profile, "impersonator-refused", lacks="It takes a user with state 'impersonator' in the pool."
+    )
+
+
+@rule(
+    "logged-out-refused",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="A token that was logged out is refused with 401.",
+    source=SPEC.pointer("responses", "401"),
+    advice="Look at how sessions are cached: a logout must reach every worker and every host.",
+)
+def logged_out_refused(history: History, profile: Profile) -> Finding:
+    return by_intent(
+        history, profile, "logged-out-refused", lacks="It takes a user with state 'logged_out' in the pool."
+    )
+
+
+@rule(
+    "auth-first",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="Without valid credentials nothing else is told: no 400 for channel or ref, no 409 or 429 for the user.",
+    source=f"{SECURITY}; RFC 9110, section 15.5.2",
+    advice="Answer 401 or 403 before channel, enrolment, state and limits of the user are looked at.",
+)
+def auth_first(history: History, profile: Profile) -> Finding:
+    """An occasion is a request in which something else is wrong too, that a careless target would tell of."""
+    kinds = kinds_of(history, profile)
+    tempting = those(kinds, lambda kind: definite(kind) and _unauthorised(kind, profile) and _tempts(kind))
+    found = finding_of(kinds, tempting, blamed(history, profile, "auth-first"))
+    # A 400 may be right where the key is missing; then its body tells what it is for.
+    rows = with_rows(kinds, lambda kind: kind.status == 400 and _unauthorised(kind, profile))
+    telling = {row: _told_fields(body) for row, body in kept(history, "body", rows).items()}
+    shown = {violation.rows[0] for violation in found.violations}
+    more = tuple(
+        Violation((row,), f"without valid credentials, a 400 tells that {' and '.join(names)} is wrong")
+        for row, names in sorted(telling.items())
+        if names and row not in shown
+    )
+    every = tuple(sorted((*found.violations, *more), key=lambda violation: violation.rows))
+    return Finding(max(found.examined, len(every)), every, (found.total or 0) + len(more), lacks=POOL_LACKS)
+
+
+def _unauthorised(kind: Kind, profile: Profile) -> bool:
+    return rule_of(meant(kind, profile).intent) in CREDENTIAL_RULES
+
+
+def _tempts(kind: Kind) -> bool:
+    """Whether more than the credentials is wrong: a channel that does not exist, or that this user cannot use."""
+    usable = kind.state == "" or (kind.enrolled and kind.offered)
+    return kind.channel == OTHER or (kind.channel != "" and not usable)
+
+
+def _told_fields(body: Any) -> list[str]:
+    """The fields other than the credentials that a 400's body names."""
+    names = {str(field.get("fieldName")) for field in invalid_fields(body)}
+    return sorted(name for name in names if name.lower() in ("channel", SPEC.ref_header.lower()))
+
+
+@rule(
+    "channel-enum",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement=f"The channel is exactly one of {' and '.join(SPEC.channels)}: anything else is 400, in another case, "
+    "padded or with a suffix too.",
+    source=SPEC.pointer("parameters", "0"),
+    advice="Match the decoded path segment as a whole, by its letters' case, before anything trims or folds it.",
+)
+def channel_enum(history: History, profile: Profile) -> Finding:
+    return by_intent(history, profile, "channel-enum")
+
+
+@rule(
+    "trailing-slash",
+    family="who may",
+    severity="should",
+    scope="exchange",
+    statement="A path with a slash after the channel is redirected or refused, and not served as if it were the same.",
+    source="RFC 3986, section 6.2.3",
+    advice="Two spellings that are both served are two entries in every cache, log, limit and access rule before the "
+    "service. Let the router redirect or refuse one.",
+)
+def trailing_slash(history: History, profile: Profile) -> Finding:
+    kinds = kinds_of(history, profile)
+    examined = those(kinds, lambda kind: kind.intent == "channel-slash" and definite(kind))
+    return finding_of(kinds, examined, blamed(history, profile, "trailing-slash"))
+
+
+@rule(
+    "channel-registered",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="A user who is not enrolled on the channel, and nobody else, gets 409 CHANNEL_NOT_REGISTERED.",
+    source=SPEC.pointer("responses", "409"),
+    advice="Look up the enrolment of this user on this channel alone, and answer with the code that is its own.",
+)
+def channel_registered(history: History, profile: Profile) -> Finding:
+    return _by_channel(history, profile, "channel-registered", "It takes a user enrolled on one channel only.")
+
+
+@rule(
+    "channel-supported",
+    family="who may",
+    severity="must",
+    scope="exchange",
+    statement="A channel that the programme does not offer, and no other, gets 409 CHANNEL_NOT_SUPPORTED.",
+    source=SPEC.pointer("responses", "409"),
+    advice="Look up the channels of the programme that owns the api-key, and answer with the code that is its own.",
+)
+def channel_supported(history: History, profile: Profile) -> Finding:
+    return _by_channel(
+        history, profile, "channel-supported", "It takes a user with `unsupported` channels in the pool."
+    )
+
+
+def _by_channel(history: History, profile: Profile, rule_id: str, lacks: str) -> Finding:
+    """By intent, but a token whose state may forbid any challenge can be told so first: which goes first is open."""
+    kinds = kinds_of(history, profile)
+    found = blamed(history, profile, rule_id)
+    stated = {number for number in found if kinds.each[number].code == "STATE_INVALID"}
+    rows = kinds.rows_of(stated) if stated else np.zeros(0, np.int64)
+    wrong = [int(row) for row in rows if not _may_be_stated(history, profile, int(row))]
+    own = by_intent(history, profile, rule_id)
+    firm = finding_of(kinds, [], {number: text for number, text in found.items() if number not in stated})
+    more = tuple(Violation((row,), "told STATE_INVALID, though nothing has happened to this token") for row in wrong)
+    every = tuple(sorted((*firm.violations, *more), key=lambda violation: violation.rows))
+    return Finding(own.examined, every, (firm.total or 0) + len(wrong), lacks=lacks)
+
+
+def _may_be_stated(history: History, profile: Profile, row: int) -> bool:
+    """Whether the token of this row may have been settled before, or may have a challenge pending that forbids more."""
+    frame = history.frame
+    mine = frame[(frame["user"] == frame["user"].iloc[row]) & (frame["sent"] <= frame["received"].iloc[row])]
+    settling = mine["operation"].isin(["accept", "decline"]) & (mine["outcome"] != "refused")
+    pending = (mine["operation"] == "push") & (mine["outcome"] != "refused")
+    return bool(settling.any() or (profile.policy.in_flight == "reject" and pending.any()))
