@@ -28,7 +28,7 @@ class Connection:
     Answers are read in the event loop itself, without a switch to a greenlet, so `done` must not wait.
     """
 
-    def __init__(self, dialler: Dialler, journal: Journal, timeout_s: float, first_number: int = 0) -> None:
+    def __init__(self, dialler: Dialler | None, journal: Journal, timeout_s: float, first_number: int = 0) -> None:
         self.call: Call | None = None
         self.number = -1
         self._dialler = dialler
@@ -63,6 +63,7 @@ class Connection:
 
     def connect(self) -> str:
         """Open the connection; waits. Gives '' or why it could not be opened."""
+        assert self._dialler is not None
         self.close()
         try:
             wire = self._dialler.dial()
@@ -98,9 +99,9 @@ class Connection:
 
     def ask(self, call: Call, intended: int = 0) -> Exchange:
         """Send a call and wait for its exchange; connects first where needed."""
-        waiter = green.Waiter()
-        self.dispatch(call, waiter.switch, intended)
-        exchange: Exchange = waiter.get()
+        reply = green.Reply()
+        self.dispatch(call, reply.give, intended)
+        exchange: Exchange = reply.get()
         return exchange
 
     def dispatch(self, call: Call, done: Done, intended: int = 0) -> None:

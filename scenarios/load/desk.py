@@ -61,9 +61,9 @@ class Desk:
 
     def ask(self, call: Call, intended: int = 0) -> Exchange:
         """Send a call and wait for its exchange."""
-        waiter = green.Waiter()
-        self.fire(call, waiter.switch, intended)
-        exchange: Exchange = waiter.get()
+        reply = green.Reply()
+        self.fire(call, reply.give, intended)
+        exchange: Exchange = reply.get()
         return exchange
 
     def together(self, calls: Sequence[Call], spread_ns: Sequence[int] = ()) -> list[Exchange]:
@@ -104,14 +104,14 @@ class Desk:
         (connection,) = self._lend(1) or (None,)
         if connection is None:
             return self.ask(call)
-        waiter = green.Waiter()
-        connection.send(call, waiter.switch)
+        reply = green.Reply()
+        connection.send(call, reply.give)
         if connection.call is call:
             if after_s > 0:
                 green.sleep(after_s)
             # It may have been answered meanwhile, and even be in use again for the same call: it is lent to us alone.
             connection.abort("closed by us before the answer" + (" (reset)" if reset else ""), reset=reset)
-        exchange: Exchange = waiter.get()
+        exchange: Exchange = reply.get()
         self.answered(exchange)
         self._returned(connection)
         return exchange

@@ -28,8 +28,8 @@ class Alone:
         self._ended = green.Event()
         self._environment = make_environment(setup)
         self._runner: Any = self._environment.create_local_runner()
-        self._process = LoadProcess(setup.profile, setup.folder.history, 0, self._environment)
-        user_class(setup.options.fast_http).process = self._process
+        users = user_class(setup.options.fast_http)
+        self._process = LoadProcess(setup.profile, setup.folder.history, 0, self._environment, users)
         self._process.ended = self._ended.set
         events = self._environment.events
         events.test_start.add_listener(self._deal_again)

@@ -32,10 +32,16 @@ class _Batch(NamedTuple):
 
 
 class Feed:
-    """Moves fresh exchanges of a journal into Locust's statistics; `engine` counts what these have taken."""
+    """Moves fresh exchanges of a journal into Locust's statistics; `engine` counts what these have taken.
 
-    def __init__(self, environment: Any, journal: Journal, steering: Steering) -> None:
+    With `by_locust`, Locust's own client tells them of its requests, and only control calls are fed.
+    """
+
+    def __init__(self, environment: Any, journal: Journal, steering: Steering, *, by_locust: bool) -> None:
         self.engine = 0
+        self._by_locust = by_locust
+        if by_locust:
+            environment.events.request.add_listener(self._counted)
         self._environment = environment
         self._journal = journal
         self._steering = steering
@@ -44,6 +50,8 @@ class Feed:
     def flush(self) -> None:
         """Feed what has gathered since the last time."""
         rows, self._journal.fresh = self._journal.fresh, []
+        if self._by_locust:
+            rows = []
         steered = self._steering.calls - self._steered
         self._steered += steered
         if not rows and not steered:
@@ -62,6 +70,9 @@ class Feed:
             for entry in (stats.get(CONTROL, METHOD), stats.total):
                 _add(entry, _Batch(Counter(), 0.0, 0.0, 0.0, 0, 0, steered))
         self.engine += stats.total.num_requests - before
+
+    def _counted(self, **_: Any) -> None:
+        self.engine += 1
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> _Batch:

@@ -15,7 +15,6 @@ _gevent: Any = gevent
 _socket: Any = gevent.socket
 _spawned: Any = gevent.pool.Group()
 
-Waiter: Any = gevent.hub.Waiter  # one greenlet waits in `get` for another one, or the event loop, to `switch`
 Event: Any = gevent.event.Event
 Lock: Any = gevent.lock.BoundedSemaphore
 Timeout: Any = gevent.Timeout
@@ -23,6 +22,25 @@ original: Any = gevent.monkey.get_original
 wait_read: Any = _socket.wait_read
 wait_write: Any = _socket.wait_write
 connect: Any = _socket.create_connection
+
+
+class Reply:
+    """What one greenlet waits for, in `get`, until any other one, or the event loop itself, calls `give`."""
+
+    def __init__(self) -> None:
+        self._waiter: Any = gevent.hub.Waiter()
+
+    def get(self) -> Any:
+        """Wait for the value."""
+        return self._waiter.get()
+
+    def give(self, value: object) -> None:
+        """Hand over the value; never waits."""
+        hub = self._waiter.hub
+        if self._waiter.greenlet is None or _gevent.getcurrent() is hub:
+            self._waiter.switch(value)
+        else:  # only the event loop may switch to a greenlet that waits
+            hub.loop.run_callback(self._waiter.switch, value)
 
 
 def sleep(seconds: float) -> None:
@@ -40,9 +58,11 @@ def serve(function: Callable[..., object], *args: object) -> Any:
     return _gevent.spawn(function, *args)
 
 
-def join(greenlets: Iterable[Any], timeout_s: float | None = None) -> None:
-    """Wait for greenlets to end; raises what the first one raised that failed."""
-    _gevent.joinall(list(greenlets), timeout=timeout_s, raise_error=True)
+def join(greenlets: Iterable[Any], timeout_s: float | None = None) -> bool:
+    """Wait for greenlets to end; whether they all have. Raises what the first one raised that failed."""
+    waited = list(greenlets)
+    _gevent.joinall(waited, timeout=timeout_s, raise_error=True)
+    return all(one.ready() for one in waited)
 
 
 def end_all() -> None:

@@ -38,7 +38,7 @@ class LoadProcess:
     Locust's users bring connections (`connect`, `disconnect`) and its events begin and end turns.
     """
 
-    def __init__(self, profile: Profile, history: Path, number: int, environment: Any) -> None:
+    def __init__(self, profile: Profile, history: Path, number: int, environment: Any, users: Any) -> None:
         _warm_up()
         self.name = f"w{number}"
         self.desk = Desk()
@@ -48,7 +48,9 @@ class LoadProcess:
         self._recorder = Recorder(history, "load", self.name, Scrub(profile.secrets()))
         self.journal = Journal(self._recorder)
         self._steering = Steering(profile, self._recorder, "lifecycle")
-        self.feed = Feed(environment, self.journal, self._steering)
+        self.feed = Feed(environment, self.journal, self._steering, by_locust=users.by_locust)
+        self._users = users
+        users.process = self
         self._number = number
         self._order: Order | None = None
         self._session: Session | None = None
@@ -63,14 +65,19 @@ class LoadProcess:
         self._dialler = Dialler(target.base_url, target.ca_file, order.timeout_s)
         prefix = run_prefix(order.run, order.seed, order.process, order.turn)
         self._session = Session(self._profile, self._dialler, self.desk, order.usage, prefix)
+        self._users.prepare(self._profile, order.timeout_s)
         self.watch.restart(order.timeout_s)
         self.desk.answered = self._answered
         self.desk.stopped, self.desk.unsent = False, 0
 
     def connect(self) -> Connection:
         """A connection for a new user."""
+        return self.adopt(lambda journal, timeout_s, number: Connection(self._dialler, journal, timeout_s, number))
+
+    def adopt(self, make: Callable[[Journal, float, int], Connection]) -> Connection:
+        """A connection made from the journal, the seconds to wait for an answer, and the number to count from."""
         assert self._order is not None
-        connection = Connection(self._dialler, self.journal, self._order.timeout_s, self._number * NUMBERS)
+        connection = make(self.journal, self._order.timeout_s, self._number * NUMBERS)
         self.desk.add(connection)
         return connection
 

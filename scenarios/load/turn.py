@@ -21,6 +21,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "lifecycle": lifecycle.run,
 }
 SETTLE_S: Final = 15.0  # the most that a reset waits for what the parts before it have under way
+OVERTIME_S: Final = 20.0  # for scenarios to end what they have begun, besides the time of one answer
 
 
 class Turn:
@@ -29,6 +30,7 @@ class Turn:
     def __init__(self, order: Order, session: Session, steering: Steering) -> None:
         self.notes: list[str] = []
         self._parts = order.parts
+        self._timeout_s = order.timeout_s
         self._session = session
         self._steering = steering
         self._works: list[Work] = []
@@ -41,7 +43,11 @@ class Turn:
         self._start_ns = monotonic_ns()
         self._running = [(part, green.spawn(self._run, part)) for part in self._parts]
         resets = [green.spawn(self._reset, start_s) for start_s in self._gates]
-        green.join([*(running for _, running in self._running), *resets])
+        longest_s = max((part.end_s for part in self._parts), default=0.0) + self._timeout_s + OVERTIME_S
+        if not green.join([*(running for _, running in self._running), *resets], longest_s):
+            late = {part.stage.scenario for part, running in self._running if not running.ready()}
+            self.notes.append(f"did not end in time and was stopped: {', '.join(sorted(late))}")
+            green.end_all()
 
     def done(self) -> dict[str, dict[str, int]]:
         """The occasions that each scenario has made so far, by name."""

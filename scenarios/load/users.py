@@ -4,14 +4,15 @@ from typing import Any, ClassVar
 
 from locust import User, task
 
+from harness.profile import Profile
 from scenarios.load import green
-from scenarios.load.process import LoadProcess
 
 
 class LeanUser(User):
     """A user whose connection speaks HTTP by itself: prebuilt requests, one record an exchange."""
 
-    process: ClassVar[LoadProcess]
+    process: ClassVar[Any]
+    by_locust: ClassVar[bool] = False  # whether Locust counts this user's requests by itself
 
     def on_start(self) -> None:
         """Bring a connection."""
@@ -26,8 +27,12 @@ class LeanUser(User):
         """Be there until Locust ends this user; what is sent meanwhile is for the scenarios to say."""
         green.Event().wait()
 
+    @classmethod
+    def prepare(cls, profile: Profile, timeout_s: float) -> None:
+        """Called before a turn: how certificates are checked, and how long an answer is waited for."""
 
-def user_class(fast_http: bool) -> type[LeanUser]:
+
+def user_class(fast_http: bool) -> Any:
     """The class of the users that send."""
     if not fast_http:
         return LeanUser

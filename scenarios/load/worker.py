@@ -33,8 +33,7 @@ def work_for(options: Options, master: Address) -> ExitCode:
         runner: Any = environment.create_worker_runner(*master)
     except ConnectionError as error:
         raise HarnessError(f"no master at {master[0]}:{master[1]}", hint="Start it first.") from error
-    process = LoadProcess(profile, open_run(options.run).history, runner.worker_index, environment)
-    kind.process = process
+    process = LoadProcess(profile, open_run(options.run).history, runner.worker_index, environment, kind)
     _listen(runner, environment, process)
     runner.send_message(HELLO, {"pid": os.getpid(), "worker": process.name})
     try:

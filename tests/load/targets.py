@@ -103,17 +103,17 @@ def start_load(profile: Path, folder: RunFolder, plan: Path, *more: str) -> subp
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
-def finish(process: subprocess.Popen[str], folder: RunFolder, limit_s: float = 60.0) -> Loaded:
+def finish(process: subprocess.Popen[str], folder: RunFolder, limit_s: float = 30.0) -> Loaded:
     """Wait for a load stage."""
     try:
         output, _ = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         output, _ = process.communicate()
-        raise AssertionError(f"the load did not end within {limit_s} s: {output[-2000:]}") from None
+        raise AssertionError(f"the load did not end within {limit_s} s: {output[:3000]}") from None
     return Loaded(process.returncode, output, folder)
 
 
-def load(profile: Path, folder: RunFolder, plan: Path, *more: str, limit_s: float = 60.0) -> Loaded:
+def load(profile: Path, folder: RunFolder, plan: Path, *more: str, limit_s: float = 30.0) -> Loaded:
     """Run the load stage to its end."""
     return finish(start_load(profile, folder, plan, *more), folder, limit_s)
