@@ -1,4 +1,4 @@
-"""The command line that shows a violation again: one curl for a single exchange, a stage of the harness for the rest."""
+"""The command that shows a violation again: one curl for a single exchange, a stage of the harness for the rest."""
 
 import shlex
 from typing import Any, Final
@@ -11,7 +11,7 @@ from harness.rules import Rule, Violation
 from harness.spec import load_spec
 
 CURL: Final = "curl --silent --show-error --include --max-time 30"
-TOKEN: Final = '"Authorization: Bearer $TOKEN"'
+BEARER: Final = '"Authorization: Bearer $TOKEN"'
 # What is sent instead of, or besides, a good token; anything else that an intent changes no header of curl's can show.
 TOKENS: Final = {
     "token-missing": (),
@@ -20,7 +20,7 @@ TOKENS: Final = {
     "token-malformed": ('"Authorization: $TOKEN"',),
     "token-scheme": ('"Authorization: Basic $TOKEN"',),
     "token-part": ('"Authorization: Bearer ${TOKEN%?}"',),
-    "token-twice": (TOKEN, "'Authorization: Bearer unknown-token'"),
+    "token-twice": (BEARER, "'Authorization: Bearer unknown-token'"),
 }
 KEYS: Final = {
     "key-missing": (),
@@ -65,7 +65,7 @@ def _by_curl(row: Any) -> bool:
 
 
 def _credentials(row: Any, key_header: str) -> list[str]:
-    token = TOKENS.get(row["intent"], (TOKEN,))
+    token = TOKENS.get(row["intent"], (BEARER,))
     key = KEYS.get(row["intent"], ('"{}: $API_KEY"',))
     return [*token, *(one.format(key_header) for one in key)]
 

@@ -135,7 +135,7 @@ def _unexpected(kind: Kind) -> str:
         return "broken-http-refused"
     if kind.intent == "http-broken":
         return "broken-http-refused"
-    if misnamed := _misnamed_channel(kind):
+    if rule not in ("channel-registered", "channel-supported") and (misnamed := _misnamed_channel(kind)):
         return misnamed
     # Whether a token's state forbids a challenge shows in the history alone.
     if kind.code == "STATE_INVALID" and kind.intent in PLAIN:
