@@ -7,7 +7,7 @@ from reports.text import answered, asked
 
 JOB_SUMMARY: Final = 1024 * 1024  # bytes that GitHub takes for a step's summary
 COMMENT: Final = 65_536  # characters that GitHub takes for a comment
-MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "not-exercised": "➖"}
+MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "not-exercised": "▫️"}
 WITNESS_ROWS: Final = (20, 10, 4, 2, 0)  # exchanges shown of each witness: as many as fit
 
 

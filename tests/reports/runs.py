@@ -26,8 +26,9 @@ PROFILE: Final[dict[str, Any]] = {
 }
 HOSTILE: Final = (
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "]]><!--", "::error::owned", "=cmd|' /C calc'!A0",
-    "\x1b[31mred\x1b[0m", "\u202etxt.exe", "a\x00b\ud800c\ufffe", "| a | b |\n# heading", "`` ` ``` code", "@everyone #1",
-    "![x](http://evil.example/x.png)", "https://evil.example", "&amp;&#60;", "日本語 العربية हिन्दी 🙂", "x" * 1_000_000,
+    "\x1b[31mred\x1b[0m", "\u202etxt.exe", "a\x00b\ud800c\ufffe", "| a | b |\n# heading", "`` ` ``` code",
+    "@everyone #1", "![x](http://evil.example/x.png)", "https://evil.example", "&amp;&#60;", "日本語 العربية हिन्दी 🙂",
+    "x" * 1_000_000,
 )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def verdicts_failing() -> list[Verdict]:
     broken = {
         "idempotent-concurrent": Verdict(
             "idempotent-concurrent", "must", "fail", 412,
-            "2 overlapping calls of user 7 on AUTHY with ref 'order-77' got the ids c-1 and c-2. 3 more such violations.",
+            "2 overlapping calls of user 7 on AUTHY with ref 'order-77' got c-1 and c-2. 3 more such violations.",
             "Look at the place where a reference is looked up and stored: both must be one atomic step.",
             witness((4, first), (5, second)), "stepup load --scenario idempotency --seed 1 --profile profile.toml", 4,
         ),
