@@ -23,11 +23,6 @@ class Call(NamedTuple):
     channel: str
     ref: str | None
 
-    @property
-    def key(self) -> Key:
-        """What makes another call the same operation."""
-        return Key(self.login.person, self.channel, self.ref or "")
-
 
 class Service:
     """One process's view of the service; all that is remembered is in the store, which the processes share.
@@ -91,12 +86,12 @@ class Service:
             known = self.known(call)
             if known:
                 return known
-            if self.store.claimed(call.key, self.clock.now()):
+            if self.store.claimed(self.key(call), self.clock.now()):
                 raise Refused(409, "STATE_INVALID")
-            self.store.claim(call.key, owner, self.clock.now() + CLAIM_NS)
+            self.store.claim(self.key(call), owner, self.clock.now() + CLAIM_NS)
         await asyncio.sleep(self.settings.work_for)
         with self.store.transaction():
-            self.store.unclaim(call.key, owner)
+            self.store.unclaim(self.key(call), owner)
             # A claim only spares work: should it have run out, whoever records first has still issued the only one.
             return self.known(call) or self.issue(call)
 
@@ -142,11 +137,15 @@ class Service:
             raise Refused(400, fields=tuple(fields))
         return Call(login, request.channel, request.refs[0] if request.refs else None)
 
+    def key(self, call: Call) -> Key:
+        """What makes another call the same operation."""
+        return Key(call.login.person, call.channel, call.ref or "")
+
     def known(self, call: Call) -> str | None:
         """The challenge that this operation was given before, if it is remembered."""
         if call.ref is None:
             return None
-        return self.store.challenge_of(call.key, self.clock.now() - ns(self.settings.ref_retention))
+        return self.store.challenge_of(self.key(call), self.clock.now() - ns(self.settings.ref_retention))
 
     def issue(self, call: Call) -> str:
         """Issue a challenge and remember it; Refused with 409 where channel, state or limit do not allow it."""
@@ -192,9 +191,13 @@ class Service:
         now = self.clock.now()
         self.store.add_challenge(challenge, call.login.token, now)
         if call.ref is not None:
-            self.store.keep_ref(call.key, challenge, now)
-        self.store.add_push(challenge)
+            self.store.keep_ref(self.key(call), challenge, now)
+        self.send_push(challenge)
         return challenge
+
+    def send_push(self, challenge: str) -> None:
+        """Hand the push over; the simulated provider sends what it finds here."""
+        self.store.add_push(challenge)
 
     def settle(self, challenge_id: str, outcome: str) -> bool | None:
         """Accept or decline; False where the challenge's token is settled otherwise or it expired, None: no such one.

@@ -98,89 +98,88 @@ class Store:
         self._db.close()
         os.close(self._lock)
 
-    def _row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+    def row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first row of a query, None where there is none."""
         row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
         return row
 
-    def _do(self, sql: str, *values: Any) -> None:
+    def do(self, sql: str, *values: Any) -> None:
         self._db.execute(sql, values)
 
     def fact(self, name: str) -> int | None:
-        row = self._row("SELECT value FROM facts WHERE name = ?", name)
+        row = self.row("SELECT value FROM facts WHERE name = ?", name)
         return None if row is None else row[0]
 
     def keep_fact(self, name: str, value: int) -> None:
-        self._do("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
+        self.do("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
 
     def challenge_of(self, key: Key, since: int) -> str | None:
         """The challenge that this operation was given at `since` or later."""
-        row = self._row(
+        row = self.row(
             "SELECT challenge FROM refs WHERE person = ? AND channel = ? AND ref = ? AND at >= ?", *key, since
         )
         return None if row is None else row[0]
 
     def keep_ref(self, key: Key, challenge: str, at: int) -> None:
-        self._do("INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?, ?)", *key, challenge, at)
+        self.do("INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?, ?)", *key, challenge, at)
 
     def forget_refs(self, before: int) -> None:
-        self._do("DELETE FROM refs WHERE at < ?", before)
+        self.do("DELETE FROM refs WHERE at < ?", before)
 
     def claimed(self, key: Key, now: int) -> str | None:
         """Who is working on this operation."""
-        row = self._row(
-            "SELECT owner FROM claims WHERE person = ? AND channel = ? AND ref = ? AND until > ?", *key, now
-        )
+        row = self.row("SELECT owner FROM claims WHERE person = ? AND channel = ? AND ref = ? AND until > ?", *key, now)
         return None if row is None else row[0]
 
     def claim(self, key: Key, owner: str, until: int) -> None:
-        self._do("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)", *key, owner, until)
+        self.do("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)", *key, owner, until)
 
     def unclaim(self, key: Key, owner: str) -> None:
-        self._do("DELETE FROM claims WHERE person = ? AND channel = ? AND ref = ? AND owner = ?", *key, owner)
+        self.do("DELETE FROM claims WHERE person = ? AND channel = ? AND ref = ? AND owner = ?", *key, owner)
 
     def add_challenge(self, challenge: str, token: str, at: int) -> None:
-        self._do("INSERT INTO challenges (id, token, at) VALUES (?, ?, ?)", challenge, token, at)
-        self._do("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", token, challenge, at)
+        self.do("INSERT INTO challenges (id, token, at) VALUES (?, ?, ?)", challenge, token, at)
+        self.do("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", token, challenge, at)
 
     def challenge(self, challenge: str) -> Challenge | None:
-        row = self._row("SELECT id, token, at, outcome FROM challenges WHERE id = ?", challenge)
+        row = self.row("SELECT id, token, at, outcome FROM challenges WHERE id = ?", challenge)
         return None if row is None else Challenge(*row)
 
     def pending_since(self, token: str) -> int | None:
         """When the token's latest challenge was issued, None where it has none or it is settled."""
-        row = self._row("SELECT at FROM pending WHERE token = ?", token)
+        row = self.row("SELECT at FROM pending WHERE token = ?", token)
         return None if row is None else row[0]
 
     def settle(self, challenge: Challenge, outcome: str) -> None:
-        self._do("UPDATE challenges SET outcome = ? WHERE id = ?", outcome, challenge.id)
-        self._do("INSERT OR IGNORE INTO settled VALUES (?, ?)", challenge.token, outcome)
-        self._do("DELETE FROM pending WHERE token = ?", challenge.token)
+        self.do("UPDATE challenges SET outcome = ? WHERE id = ?", outcome, challenge.id)
+        self.do("INSERT OR IGNORE INTO settled VALUES (?, ?)", challenge.token, outcome)
+        self.do("DELETE FROM pending WHERE token = ?", challenge.token)
 
     def is_settled(self, token: str) -> bool:
-        return self._row("SELECT 1 FROM settled WHERE token = ?", token) is not None
+        return self.row("SELECT 1 FROM settled WHERE token = ?", token) is not None
 
     def add_push(self, challenge: str) -> None:
-        self._do("INSERT INTO pushes VALUES (?)", challenge)
+        self.do("INSERT INTO pushes VALUES (?)", challenge)
 
     def pushes(self) -> int:
-        row = self._row("SELECT count(*) FROM pushes")
+        row = self.row("SELECT count(*) FROM pushes")
         return 0 if row is None else row[0]
 
     def hit(self, scope: str, slot: int) -> int | None:
-        row = self._row("SELECT at FROM hits WHERE scope = ? AND slot = ?", scope, slot)
+        row = self.row("SELECT at FROM hits WHERE scope = ? AND slot = ?", scope, slot)
         return None if row is None else row[0]
 
     def keep_hit(self, scope: str, slot: int, at: int) -> None:
-        self._do("INSERT OR REPLACE INTO hits VALUES (?, ?, ?)", scope, slot, at)
+        self.do("INSERT OR REPLACE INTO hits VALUES (?, ?, ?)", scope, slot, at)
 
     def meter(self, scope: str) -> Meter:
-        row = self._row("SELECT at, used FROM meters WHERE scope = ?", scope)
+        row = self.row("SELECT at, used FROM meters WHERE scope = ?", scope)
         return Meter(0, 0) if row is None else Meter(*row)
 
     def keep_meter(self, scope: str, meter: Meter) -> None:
-        self._do("INSERT OR REPLACE INTO meters VALUES (?, ?, ?)", scope, *meter)
+        self.do("INSERT OR REPLACE INTO meters VALUES (?, ?, ?)", scope, *meter)
 
     def reset(self) -> None:
         """Forget limits and challenges under way. Refs are kept for their time, and what is settled stays settled."""
         for table in FORGOTTEN:
-            self._do(f"DELETE FROM {table}")  # noqa: S608  (names of our own)
+            self.do(f"DELETE FROM {table}")  # noqa: S608  (names of our own)
