@@ -39,11 +39,18 @@ class Connection:
         self._watcher: Any = None
         self._reader: Reader | None = None
         self._done: Done = _nobody
+        self._dialling = False
+        self._given_up = ""  # why a call is not to be sent any more that waits for the connection to open
         self._intended = self._sent = self._deadline = self._last = 0
 
     @property
     def open(self) -> bool:
         return self._wire is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way, or will be as soon as the connection is open."""
+        return self.call is not None or self._dialling
 
     def warm(self) -> bool:
         """Whether a call can be written now: connected, and not closed by the target as far as can be seen."""
@@ -110,11 +117,13 @@ class Connection:
             self.send(call, done, intended)
         else:
             intended = intended or monotonic_ns()
+            self._dialling = True
             green.spawn(self._connect_and_send, call, done, intended)
 
     def _connect_and_send(self, call: Call, done: Done, intended: int) -> None:
         began = monotonic_ns()
-        error = self.connect()
+        error = self.connect() or self._given_up
+        self._dialling, self._given_up = False, ""
         if error:
             now = monotonic_ns()
             done(self._journal.note(call, Sent(min(intended, began), now, now, -1, written=False), None, error))
@@ -125,6 +134,8 @@ class Connection:
         """Close the connection under a call: what became of it is unknown, and stays so."""
         if self.call is not None:
             self._finish(None, why, reset=reset)
+        elif self._dialling:
+            self._given_up = why
 
     def expire(self, now: int) -> None:
         """Give up a call that was not answered in time."""

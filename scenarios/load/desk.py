@@ -126,7 +126,7 @@ class Desk:
 
     def busy(self) -> bool:
         """Whether a call is under way."""
-        return any(connection.call for connection in self.all)
+        return any(connection.busy for connection in self.all)
 
     def drain(self, seconds: float) -> None:
         """Begin nothing new, wait for the calls under way, and give up those that take longer."""
