@@ -1,0 +1,90 @@
+"""Intervals of many scopes side by side in sorted arrays, so that one array operation counts for all of them."""
+
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+FOREVER: Final = 1 << 62  # ns; an end at which nobody can say that it is over
+ROOM: Final = 1 << 62  # scopes times the length of the run must stay below, or int64 would not hold them
+
+
+class Lanes:
+    """Closed intervals `[start, end]` in ns, each of a scope numbered from 0; the columns are of one length.
+
+    `starts` and `ends` hold all of them sorted by scope and then by time, as `scope * span + time`, where `span`
+    exceeds every difference of finite times. Position k of both belongs to the same scope, but seldom to one interval.
+    `place` is whatever number the caller knows an interval by.
+    """
+
+    def __init__(
+        self, scope: Ints, start: Ints, end: Ints, place: Ints | None = None, scopes: int | None = None
+    ) -> None:
+        self.scope, self.start, self.end = scope, start, end
+        self.place = np.arange(len(scope), dtype=np.int64) if place is None else place
+        self.scopes = int(scope.max(initial=-1)) + 1 if scopes is None else scopes
+        finite = end[end < FOREVER]
+        self.low = int(start.min(initial=FOREVER)) if len(start) else 0
+        self.high = max(int(finite.max(initial=self.low)), int(start.max(initial=self.low)))
+        self.span = self.high - self.low + 3
+        if self.scopes * self.span >= ROOM:
+            raise OverflowError(f"{self.scopes} scopes over {self.high - self.low} ns do not fit; judge them in parts")
+
+    def __len__(self) -> int:
+        return len(self.scope)
+
+    def where(self, chosen: Flags) -> "Lanes":
+        """The chosen intervals, with the same numbers of scopes."""
+        return Lanes(self.scope[chosen], self.start[chosen], self.end[chosen], self.place[chosen], self.scopes)
+
+    def places(self, scope: Ints, time: Ints) -> Ints:
+        """Times as `scope * span + time`; FOREVER comes after every finite time of its scope, as nothing else does."""
+        moved = np.clip(time, self.low - 1, self.high) - self.low + 1
+        moved = np.where(time >= FOREVER, self.span - 1, moved)
+        return scope * self.span + moved
+
+    def time(self, place: int) -> int:
+        """The time of one entry of `starts` or `ends`."""
+        moved = place % self.span
+        return FOREVER if moved == self.span - 1 else moved + self.low - 1
+
+    @cached_property
+    def starts(self) -> Ints:
+        return np.sort(self.places(self.scope, self.start))
+
+    @cached_property
+    def ends(self) -> Ints:
+        return np.sort(self.places(self.scope, self.end))
+
+    @cached_property
+    def first(self) -> Ints:
+        """The position at which each scope begins, and behind the last one the number of all."""
+        return np.concatenate(([0], np.cumsum(np.bincount(self.scope, minlength=self.scopes)))).astype(np.int64)
+
+    @cached_property
+    def lane(self) -> Ints:
+        """The scope of each position."""
+        return np.repeat(np.arange(self.scopes, dtype=np.int64), np.diff(self.first))
+
+    def begun(self, scope: Ints, time: Ints) -> Ints:
+        """For each query, how many intervals of its scope and of all scopes before begin at `time` or earlier."""
+        return np.searchsorted(self.starts, self.places(scope, time), side="right").astype(np.int64)
+
+    def over(self, scope: Ints, time: Ints) -> Ints:
+        """For each query, how many intervals of its scope and of all scopes before end at `time` or earlier."""
+        return np.searchsorted(self.ends, self.places(scope, time), side="right").astype(np.int64)
+
+    def running(self, values: Ints) -> Ints:
+        """The largest of a scope's values up to each position."""
+        if self.scopes <= 1:
+            return np.maximum.accumulate(values) if len(values) else values
+        return pd.Series(values).groupby(self.lane, sort=False).cummax().to_numpy(np.int64)
+
+    def within(self, scope: int, start: int, end: int) -> Ints:
+        """The intervals of a scope that lie whole in `[start, end]`, by number, those that end first coming first."""
+        inside = np.flatnonzero((self.scope == scope) & (self.start >= start) & (self.end <= end))
+        return inside[np.argsort(self.end[inside], kind="stable")]
