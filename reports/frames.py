@@ -156,13 +156,13 @@ def statuses(pushes: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors(pushes: pd.DataFrame) -> pd.DataFrame:
-    """Transport failures and faults in the form of answers: `kind`, `text`, `count`, most frequent first."""
+    """Transport failures and faults in the form of answers: `kind`, `text`, `count`, most frequent first in a kind."""
     parts = []
     for kind, column in (("no answer", "error"), ("form", "body_fault")):
         rows = pushes[pushes[column].notna() & (pushes[column] != "")]
         table = _counted(rows, [column]).rename(columns={column: "text"})
         parts.append(table.assign(kind=kind)[["kind", "text", "count"]])
-    return pd.concat(parts, ignore_index=True).sort_values("count", ascending=False, kind="stable", ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _counted(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -8,9 +8,13 @@ from typing import Any, Final
 
 from reports import sections_figures, sections_run, sections_verdict
 from reports.escape import as_html
+from reports.summary import LONG
 
 LARGEST: Final = 300_000  # bytes
-WITNESS_ROWS: Final = (24, 12, 6, 3, 1)  # exchanges shown of each witness: as many as fit
+# Exchanges shown of each witness, and characters of each text of a rule: the first pair that fits.
+CUTS: Final = ((24, LONG), (12, LONG), (6, LONG), (3, LONG), (1, LONG), (0, 300), (0, 100), (0, 30))
+TEXTS: Final = ("message", "hint", "statement", "source", "reproduce")
+RULES_MOST: Final = 150  # five times as many as there are
 SECTIONS: Final = (
     ("failures", "Failures"), ("not-shown", "Not shown"), ("gates", "Gates"), ("latency", "Latency"),
     ("traffic", "Traffic"), ("limits", "Limits"), ("idempotency", "Idempotency"), ("exchanges", "Exchanges"),
@@ -19,15 +23,20 @@ SECTIONS: Final = (
 
 
 def render(summary: dict[str, Any]) -> str:
-    """The page, under 300 KB: where witnesses are many or long, fewer of their exchanges are shown."""
-    pages = (_page(summary, rows) for rows in WITNESS_ROWS)
-    return next((page for page in pages if len(page.encode()) < LARGEST), _page(_head_only(summary), 0))
+    """The page, under 300 KB: what is long is cut until it fits, witnesses first, then the texts of rules."""
+    pages = (_page(_cut(summary, longest), rows) for rows, longest in CUTS)
+    page = ""
+    for page in pages:
+        if len(page.encode()) < LARGEST:
+            break
+    return page
 
 
-def _head_only(summary: dict[str, Any]) -> dict[str, Any]:
-    """What is left when even one exchange a witness is too much: verdicts, cut short, and figures."""
-    cut = ("message", "hint", "statement", "source", "reproduce")
-    rules = [{**rule, **{name: rule[name][:120] for name in cut}, "witness": []} for rule in summary["rules"][:100]]
+def _cut(summary: dict[str, Any], longest: int) -> dict[str, Any]:
+    """The summary with the texts of rules at `longest` characters, and below that only what a verdict rests on."""
+    if longest >= LONG:
+        return summary
+    rules = [{**rule, **{name: rule[name][:longest] for name in TEXTS}} for rule in summary["rules"][:RULES_MOST]]
     return {**summary, "rules": rules, "oddest": [], "slowest": [], "conformance": {}, "coverage": []}
 
 

@@ -80,8 +80,8 @@ def test_a_million_texts_do_not_blow_it_up(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "many", 60_000)
     told = build_summary(read_history(folder / "history"), verdicts_passing(), open_run(folder).facts, [], {})
     assert len(json.dumps(told)) < 150_000
-    assert [row["count"] for row in told["errors"]][:1] == [60_000 - 23]
-    assert told["errors"][0]["text"] == "59,977 other kinds"
+    assert len(told["errors"]) == 25
+    assert told["errors"][-1] == {"kind": "form", "text": "59,976 other kinds", "count": 59_976}
 
 
 def make_run_folder(path: Path, count: int) -> Path:
