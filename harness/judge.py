@@ -9,7 +9,7 @@ import pandas as pd
 from harness.errors import ExitCode
 from harness.history import History
 from harness.profile import Profile
-from harness.reproduce import reproduce
+from harness.reproduce import Run, reproduce
 from harness.rules import RULES, Finding, Rule, Violation
 from harness.rules.run import gaps_of
 from harness.verdict import Status, Verdict
@@ -18,12 +18,16 @@ from harness.verdict import Status, Verdict
 REQUIRED: Final = ("documented-status", "response-schema", "idempotent-replay", "history-complete")
 LARGEST_WITNESS: Final = 60  # exchanges shown; a reader who needs more has the history
 GAPS_SHOWN: Final = 3
+UNKNOWN_RUN: Final = Run()
 
 
-def judge(history: History, profile: Profile, *, seed: int = 0) -> list[Verdict]:
-    """The verdict of every rule, in the order in which they are registered. `seed` goes into what reproduces them."""
+def judge(history: History, profile: Profile, *, seed: int = 0, command: str = "") -> list[Verdict]:
+    """The verdict of every rule, in the order in which they are registered.
+
+    `seed` and `command`, with which the run was started, go into what reproduces a failure.
+    """
     whole = with_known_gaps(history)
-    return [verdict_on(rule, whole, profile, seed=seed) for rule in RULES.values()]
+    return [verdict_on(rule, whole, profile, Run(seed, command)) for rule in RULES.values()]
 
 
 def with_known_gaps(history: History) -> History:
@@ -31,7 +35,7 @@ def with_known_gaps(history: History) -> History:
     return replace(history, gaps=gaps_of(history))
 
 
-def verdict_on(rule: Rule, history: History, profile: Profile, *, seed: int = 0) -> Verdict:
+def verdict_on(rule: Rule, history: History, profile: Profile, run: Run = UNKNOWN_RUN) -> Verdict:
     """One rule's verdict. A check that breaks down knows nothing: that is inconclusive, and the run is not lost."""
     try:
         finding = rule.check(history, profile)
@@ -47,7 +51,7 @@ def verdict_on(rule: Rule, history: History, profile: Profile, *, seed: int = 0)
             message=message,
             hint=hint,
             witness=witness_of(history, first),
-            reproduce=reproduce(rule, history, first, seed, profile) if status == "fail" else "",
+            reproduce=reproduce(rule, history, first, run, profile) if status == "fail" else "",
             violations=_total(finding),
         )
     except Exception as error:  # whatever it is, the other rules still have to be decided

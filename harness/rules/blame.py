@@ -82,10 +82,12 @@ def blame(kind: Kind, profile: Profile) -> str:
     flaws = flaws_of(told)
     if flaws and served(told) and rule_of(told.intent) not in CREDENTIAL_RULES and not _unsure(told, flaws):
         return rule_of(flaws[0])
+    if rule_of(told.intent) in CREDENTIAL_RULES:
+        return "" if allows(told.allowed, told.status, told.code) else _without_credentials(told, profile)
+    if served(told) and told.channel == OTHER and told.intent not in ("http-broken", "channel-slash"):
+        return "channel-enum"
     if allows(told.allowed, told.status, told.code):
         return _misnamed_channel(told)
-    if rule_of(told.intent) in CREDENTIAL_RULES:
-        return _without_credentials(told, profile)
     if is_limit(told):
         return ""
     return _unexpected(told)
