@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from harness.history import History
+from harness.history.columns import GIVEN_UP
 from harness.rules.run import gaps_of, own_lateness
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
-READ: Final = ["scenario", "intended", "sent", "received", "status"]
+READ: Final = ["scenario", "intended", "sent", "received", "status", "error"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,18 @@ def evaluate_gates(gates: dict[str, float], history: History) -> list[dict[str, 
     """Each gate as `{metric, limit, value, status, samples, message}`; `status` is pass, fail or inconclusive.
 
     A metric is one of plan.schema.json's, or `SCENARIO.metric` for one scenario alone. Latencies are in ns, counted
-    from the intended time, with numpy's percentiles over all requests, also those that got no answer; `error_rate` is
-    a share of all, `throughput` answers a second. `value` is None where there is nothing to tell it from.
+    from the intended time, with numpy's percentiles over all requests, also those that got no answer unless their sender
+    gave them up on purpose; `error_rate` is a share of all, `throughput` answers a second. `value` is None where there is nothing to tell it from.
     """
     if not gates:
         return []
     frame = history.frame
-    pushes = frame.loc[((frame["stage"] == "load") & (frame["operation"] == "push")).to_numpy(), READ]
+    sent = (
+        (frame["stage"] == "load")
+        & (frame["operation"] == "push")
+        & ~frame["error"].astype(str).str.startswith(GIVEN_UP)
+    )
+    pushes = frame.loc[sent.to_numpy(), READ]
     gaps = gaps_of(history)
     load = _Load(pushes, f"a part of the history is missing: {gaps[0]}" if gaps else "", own_lateness(history).sentence)
     return [_gate(metric, float(limit), load) for metric, limit in gates.items()]

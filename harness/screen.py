@@ -1,6 +1,7 @@
 """All that is printed: live progress, the closing table of verdicts, and what `explain` and `serve --faults` list."""
 
 import json
+import re
 import tempfile
 import time
 import traceback
@@ -18,6 +19,7 @@ from harness.verdict import Verdict
 EVERY_S: Final = 5.0  # between progress lines where there is no live display
 STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not-exercised": "dim"}
 MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not-exercised": "-"}
+WIDE: Final = 160  # columns where nobody's window limits them, as in a log
 LONGEST: Final = 400  # characters of one message; the report has it whole
 
 
@@ -101,6 +103,8 @@ def show_verdicts(folder: Path, code: ExitCode) -> None:
     from reports.text import failure_lines
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDE)
     verdicts = read_verdicts(folder)
     if verdicts:
         console.print(_table(verdicts))
@@ -125,6 +129,7 @@ def _table(verdicts: list[Verdict]) -> Table:
         status = Text(f"{MARKS[one.status]} {one.status}", style=STYLES[one.status])
         name = Text(one.rule + (" (should)" if one.severity == "should" else ""))
         says = one.message if one.status != "not-exercised" or not one.hint else f"{one.message}: {one.hint}"
+        says = re.sub(r"^held on [\d,]+ occasions?(: )?", "", says)  # its number has a column of its own
         table.add_row(name, status, f"{one.examined:,}", printable(says, 180))
     return table
 

@@ -4,10 +4,10 @@ from time import monotonic_ns
 from typing import Final
 
 from harness.history import Exchange
+from harness.history.columns import GIVEN_UP
 
 REFUSED_S: Final = 10.0  # without an answer while every connection is refused; a service restarts in less
 FEWEST: Final = 5  # requests that must have failed meanwhile
-OURS: Final = ("closed by us", "the load was stopped")
 
 
 class Watch:
@@ -30,7 +30,7 @@ class Watch:
         """Take one exchange into account."""
         if exchange.status:
             self._answered, self._failed, self._reached = exchange.received, 0, 0
-        elif not exchange.error.startswith(OURS):
+        elif not exchange.error.startswith(GIVEN_UP):
             self._failed += 1
             self._reached += not exchange.error.startswith("connect")
             self._last = exchange.error
