@@ -38,8 +38,9 @@ def evaluate_gates(gates: dict[str, float], history: History) -> list[dict[str, 
     """Each gate as `{metric, limit, value, status, samples, message}`; `status` is pass, fail or inconclusive.
 
     A metric is one of plan.schema.json's, or `SCENARIO.metric` for one scenario alone. Latencies are in ns, counted
-    from the intended time, with numpy's percentiles over all requests, also those that got no answer unless their sender
-    gave them up on purpose; `error_rate` is a share of all, `throughput` answers a second. `value` is None where there is nothing to tell it from.
+    from the intended time, with numpy's percentiles over all requests, also those that got no answer; `error_rate` is
+    a share of all, `throughput` answers a second. What the sender gave up on purpose is left out. `value` is None where
+    there is nothing to tell it from.
     """
     if not gates:
         return []
