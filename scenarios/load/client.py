@@ -209,7 +209,7 @@ class Connection:
         self._last = received = monotonic_ns()
         call, self.call = self.call, None
         assert call is not None
-        if answer is None or not answer.head.keep or answer.extra:
+        if answer is None or not answer.head.keep or answer.extra or (self._wire is not None and self._wire.ended):
             self.close(reset=reset)
         self._reader = None
         sent = Sent(self._intended, self._sent, received, self.number, written)

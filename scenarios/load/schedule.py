@@ -9,13 +9,14 @@ from harness.plan import Stage
 def arrivals(stage: Stage, rng: random.Random) -> Iterator[int]:
     """The offsets of all arrivals of a stage, ascending. Constant arrivals are evenly spaced, Poisson ones are not;
     the others follow their rate evenly."""
-    at = 0.0
+    at, end_ns = 0.0, round(stage.duration_s * 1e9)
     while True:
         rate = rate_at(stage, at)
         at += rng.expovariate(rate) if stage.arrivals == "poisson" else 1.0 / rate
-        if at >= stage.duration_s:
+        offset = round(at * 1e9)
+        if offset >= end_ns:
             return
-        yield round(at * 1e9)
+        yield offset
 
 
 def rate_at(stage: Stage, at: float) -> float:

@@ -25,6 +25,7 @@ class PlainWire:
         self._recv = sock.recv
         self._unsent = b""
         self.fileno = sock.fileno()
+        self.ended = False  # the target will send nothing more, though that came along with data
 
     def write(self, data: bytes) -> bool:
         """Send `data`; False when a part could not go yet: then write b"" once the socket can take more."""
@@ -89,7 +90,7 @@ class TlsWire(PlainWire):
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            received = b""
+            received, self.ended = b"", True
         return b"".join(parts) if parts else received and None
 
     def _receive(self) -> bytes | None:
