@@ -5,21 +5,17 @@ before any answer had come; else `idempotent-after-unknown` where an answer of t
 `idempotent-replay` within a second of the first answer, and `ref-retention` later.
 """
 
-from collections.abc import Callable
 from typing import Final
-
-import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.burst import narrowest_race
-from harness.rules.operations import Ints, Pushes
+from harness.rules.findings import each, finding_of, refusal
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.repeats import YOUNG_NS, Repeats, repeats_of
 from harness.rules.told import ago, answer, who
-from harness.rules.unexplained import Unexplained, served_after_refusal, unexplained
+from harness.rules.unexplained import served_after_refusal, unexplained
 
-SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 RACE_WIDTH_MS: Final = 1.0  # a pass speaks for look-then-write gaps of at least this width
 OLDEST_NS: Final = 10 * YOUNG_NS  # a pass of ref-retention wants a ref that was kept at least this long
 SPEC_REF: Final = "openapi.yaml: components.parameters.idempotency-ref"
@@ -41,11 +37,11 @@ def idempotent_replay(history: History, profile: Profile) -> Finding:
     repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
     differing = repeats.told_otherwise(repeats.young)
     refused = refusals.because("answered")
-    return _finding(
+    return finding_of(
         int(repeats.young.sum()) + len(refused),
         [
-            *_each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
-            *_each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "answered")),
+            *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "answered")),
         ],
         len(differing) + len(refused),
         note="calls repeated within a second of their first answer",
@@ -71,11 +67,11 @@ def idempotent_concurrent(history: History, profile: Profile) -> Finding:
     refused = refusals.because("overlapped")
     race = narrowest_race(history, profile)
     wide = f"so only a gap of {race.width_ms:.2g} ms or more between look and write would have been seen with 95 %"
-    return _finding(
+    return finding_of(
         race.duplicates + len(refused),
         [
-            *_each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
-            *_each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "overlapped")),
+            *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "overlapped")),
         ],
         len(differing) + len(refused),
         note=f"duplicates in {race.bursts:,} bursts; a gap of {race.width_ms:.2g} ms or more between look and write "
@@ -104,11 +100,11 @@ def idempotent_after_unknown(history: History, profile: Profile) -> Finding:
     repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
     differing = repeats.told_otherwise(repeats.after_unknown)
     refused = refusals.because("lost")
-    return _finding(
+    return finding_of(
         int(repeats.after_unknown.sum()) + len(refused),
         [
-            *_each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
-            *_each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "lost")),
+            *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "lost")),
         ],
         len(differing) + len(refused),
         note="calls repeated after an answer of theirs was lost",
@@ -132,9 +128,9 @@ def ref_retention(history: History, profile: Profile) -> Finding:
     differing = repeats.told_otherwise(repeats.old)
     ages = repeats.age[repeats.old]
     oldest = int(ages.max(initial=0))
-    return _finding(
+    return finding_of(
         len(ages),
-        _each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
+        each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
         len(differing),
         note=f"calls repeated more than a second after their first answer, the latest {ago(oldest)} after it",
         shortfall=f"the oldest ref that was used again was {ago(oldest)} old; a pass needs {ago(OLDEST_NS)}"
@@ -158,26 +154,13 @@ def ref_retention(history: History, profile: Profile) -> Finding:
 def ref_not_spent_by_refusal(history: History, profile: Profile) -> Finding:
     refusals = unexplained(history, profile)
     refused = refusals.because("refused")
-    return _finding(
+    return finding_of(
         served_after_refusal(history, profile) + len(refused),
-        _each(refusals.pushes, refusals.place, refused, lambda n: _refusal(refusals, n, "refused")),
+        each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "refused")),
         len(refused),
         note="refs used again after a refusal or a 5xx",
         lacks="Wants calls that are refused for their credentials or a rate limit, and made again with the same ref.",
     )
-
-
-def _finding(
-    examined: int, violations: list[Violation], total: int, *, note: str, lacks: str, shortfall: str = ""
-) -> Finding:
-    violations.sort(key=lambda violation: violation.rows[-1])
-    return Finding(examined, tuple(violations), total, shortfall, note if examined else "", lacks)
-
-
-def _each(pushes: Pushes, place: Ints, chosen: Ints, violation: Callable[[int], Violation]) -> list[Violation]:
-    """The earliest of the chosen, spelt out."""
-    first = chosen[np.argsort(pushes.received[place[chosen]], kind="stable")][:SHOWN]
-    return [violation(int(n)) for n in first]
 
 
 def _differs(repeats: Repeats, n: int) -> Violation:
@@ -193,21 +176,3 @@ def _differs(repeats: Repeats, n: int) -> Violation:
             when += ", after an answer was lost,"
     told = f"{who(pushes, later)}: answered {answer(pushes, first)}, and {when} {answer(pushes, later)}"
     return Violation(tuple(rows), told)
-
-
-SAYS: Final = {
-    "answered": "although the same call had been answered {other}",
-    "overlapped": "while a duplicate under way at the same time was answered {other}",
-    "lost": "after the answer to the same call had been lost",
-    "refused": "after a call with this ref had been answered {other}",
-    "elsewhere": "after {who} was answered {other}",
-}
-
-
-def _refusal(refusals: Unexplained, n: int, reason: str) -> Violation:
-    """A valid call that was refused for its ref."""
-    pushes, place, proof = refusals.pushes, int(refusals.place[n]), int(refusals.proof[n])
-    cause = int(getattr(refusals, reason)[n])
-    because = SAYS[reason].format(other=answer(pushes, cause), who=who(pushes, cause))
-    told = f"{who(pushes, place)}: refused with {answer(pushes, place)} {because}; other calls of this token are served"
-    return Violation((int(pushes.row[cause]), int(pushes.row[place]), int(pushes.row[proof])), told)

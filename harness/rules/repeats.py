@@ -1,6 +1,7 @@
 """Every repeated answer of an operation beside its first one: how old it was, and whether it says the same."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -53,14 +54,20 @@ class Repeats:
         return ~self.overlapping & (self.lost < 0) & (self.age >= YOUNG_NS)
 
     def told_otherwise(self, chosen: Flags) -> Ints:
-        """Places in these columns of the chosen repeats that differ, one for each answer of a life, earliest first."""
-        found = np.flatnonzero(chosen & self.other)
-        pushes, place = self.pushes, self.place[found]
-        order = np.argsort(pushes.received[place], kind="stable")
-        found, place = found[order], place[order]
-        answers = pd.DataFrame({"life": self.life[found], "id": pushes.id[place], "status": pushes.status[place]})
-        fresh: Ints = found[~answers.duplicated().to_numpy()]
-        return fresh
+        """Places in these columns of the chosen repeats by which a life was first given an answer unlike its first."""
+        return np.flatnonzero(chosen & self._news)
+
+    @cached_property
+    def _news(self) -> Flags:
+        found = np.flatnonzero(self.other)
+        found = found[np.argsort(self.pushes.received[self.place[found]], kind="stable")]
+        place = self.place[found]
+        answers = pd.DataFrame(
+            {"life": self.life[found], "id": self.pushes.id[place], "status": self.pushes.status[place]}
+        )
+        news = np.zeros(len(self.place), np.bool_)
+        news[found[~answers.duplicated().to_numpy()]] = True
+        return news
 
 
 @once_a_history

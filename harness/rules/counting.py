@@ -1,0 +1,143 @@
+"""Compares what a target says of the pushes it has sent with the challenges that it gave in the meantime."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.groups import pairs
+from harness.rules.operations import FOREVER, Ints, effects_of, once_a_history, pushes_of, resets_of
+
+# A target may hand its pushes to a queue that counts them as they leave. What is still missing from the count this long
+# after the answer is missing for good.
+QUEUE_NS: Final = 5 * 10**9
+
+
+@dataclass(frozen=True)
+class Count:
+    """A call that told how many pushes had been sent so far, at some time in [`sent`, `received`]."""
+
+    row: int
+    sent: int
+    received: int
+    told: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """The pushes between two counts, without a reset in between.
+
+    `counted` are those that the target counted. `least` and `most` are what the exchanges allow: `least` leaves out
+    challenges so new that their pushes may still be queued, `given` does not. `ids` are places of the challenges that
+    make up `least`, first issued first.
+    """
+
+    first: Count
+    last: Count
+    counted: int
+    least: int
+    given: int
+    most: int
+    ids: Ints
+
+
+@dataclass(frozen=True)
+class _Issued:
+    """When challenges were issued, in `[start, end]` each, in order of `end`; `place` is that of the first success."""
+
+    start: Ints
+    end: Ints
+    place: Ints
+
+    def after(self, time: int) -> "_Issued":
+        """Those that were surely issued later."""
+        later = self.start > time
+        return _Issued(self.start[later], self.end[later], self.place[later])
+
+
+@once_a_history
+def spans_of(history: History, profile: Profile) -> list[Span]:
+    """From the first count of each era, or since the target last began to count anew, to every later one."""
+    spans: list[Span] = []
+    surely = _surely_issued(history, profile)
+    begun, over = _possibly_issued(history, profile)
+    before = 0  # pushes counted in stretches that are over
+    stretch: list[Count] = []
+    era = -1
+    for number, count in _counts(history, profile):
+        if stretch and number == era and count.told >= stretch[-1].told:
+            stretch.append(count)
+            spans.append(_span(stretch[0], count, before, surely, begun, over))
+        else:
+            before += stretch[-1].told - stretch[0].told if stretch else 0
+            stretch, era = [count], number
+            surely = surely.after(count.received)
+    return spans
+
+
+def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
+    frame, resets = history.frame, resets_of(history, profile)
+    chosen = (frame["operation"] == "pushes").to_numpy() & (frame["outcome"] == "ok").to_numpy()
+    rows = np.flatnonzero(chosen & (frame["told"] >= 0).to_numpy())
+    sent, received, told = (frame[name].to_numpy(np.int64)[rows] for name in ("sent", "received", "told"))
+    era = np.where(resets.straddled(sent, received), -1, resets.era(sent))
+    counts = [Count(*map(int, facts)) for facts in zip(rows, sent, received, told, strict=True)]
+    ordered: list[tuple[int, Count]] = []
+    for number, count in zip(era.tolist(), counts, strict=True):
+        # Two counts at the same time have no order.
+        if number >= 0 and (not ordered or count.sent > ordered[-1][1].received):
+            ordered.append((number, count))
+    return ordered
+
+
+def _span(first: Count, last: Count, before: int, surely: _Issued, begun: Ints, over: Ints) -> Span:
+    settled = int(np.searchsorted(surely.end, last.sent - QUEUE_NS, side="right"))
+    # Each challenge is one push: of all since the history began, and of those that can have been pushed in between.
+    ever = int(np.searchsorted(begun, last.received, side="right"))
+    earlier = int(np.searchsorted(over, first.sent - QUEUE_NS, side="left"))
+    return Span(
+        first,
+        last,
+        counted=last.told - first.told,
+        least=settled,
+        given=int(np.searchsorted(surely.end, last.sent, side="left")),
+        most=ever - max(earlier, before),
+        ids=surely.place[:settled],
+    )
+
+
+def _surely_issued(history: History, profile: Profile) -> _Issued:
+    """Each distinct id once; an unknown outcome of its operation may have been the one that issued it."""
+    pushes = pushes_of(history, profile)
+    given = np.flatnonzero(pushes.success)
+    given = given[np.argsort(pushes.received[given], kind="stable")]
+    ids, first, place = np.unique(pushes.id[given], return_index=True, return_inverse=True)
+    start = np.full(len(ids), FOREVER, np.int64)
+    np.minimum.at(start, place, effects_of(pushes, profile).start[pushes.op[given]])
+    order = np.argsort(pushes.received[given[first]], kind="stable")
+    first = given[first][order]
+    return _Issued(start[order], pushes.received[first], first)
+
+
+def _possibly_issued(history: History, profile: Profile) -> tuple[Ints, Ints]:
+    """When challenges may have been issued: all the starts in order, and all the ends in order.
+
+    Counted are each id that an operation was given, once an era, and each era of one with unknown outcomes only.
+    """
+    pushes, resets = pushes_of(history, profile), resets_of(history, profile)
+    era = np.where(resets.straddled(pushes.sent, pushes.received), -1, resets.era(pushes.sent))
+    life = pairs(pushes.op, era)
+    born = effects_of(pushes, profile).start
+    answered = np.zeros(int(life.max(initial=-1)) + 1, np.bool_)
+    answered[life[pushes.success]] = True
+    counted = pushes.success | (pushes.unknown & ~answered[life])
+    unit = np.where(counted, pairs(life, np.where(pushes.success, pushes.id, -1)), -1)
+    _, unit = np.unique(unit, return_inverse=True)
+    unit = unit - int((~counted).any())
+    units = int(unit.max(initial=-1)) + 1
+    effects = effects_of(pushes, profile, unit, units)
+    start = np.full(units, FOREVER, np.int64)
+    np.minimum.at(start, unit[counted], born[pushes.op[counted]])
+    return np.sort(start), np.sort(effects.end)

@@ -1,0 +1,44 @@
+"""Puts findings together: the earliest violations spelt out, the rest counted."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from harness.rules.operations import Ints, Pushes
+from harness.rules.registry import Finding, Violation
+from harness.rules.told import answer, who
+from harness.rules.unexplained import Unexplained
+
+SHOWN: Final = 100  # violations that are spelt out; the rest are counted
+
+
+def finding_of(
+    examined: int, violations: list[Violation], total: int, *, note: str, lacks: str, shortfall: str = ""
+) -> Finding:
+    violations.sort(key=lambda violation: violation.rows[-1])
+    return Finding(examined, tuple(violations), total, shortfall, note if examined else "", lacks)
+
+
+def each(pushes: Pushes, place: Ints, chosen: Ints, violation: Callable[[int], Violation]) -> list[Violation]:
+    """The earliest of the chosen, spelt out."""
+    first = chosen[np.argsort(pushes.received[place[chosen]], kind="stable")][:SHOWN]
+    return [violation(int(n)) for n in first]
+
+
+SAYS: Final = {
+    "answered": "although the same call had been answered {other}",
+    "overlapped": "while a duplicate under way at the same time was answered {other}",
+    "lost": "after the answer to the same call had been lost",
+    "refused": "after a call with this ref had been answered {other}",
+    "elsewhere": "after {who} was answered {other}",
+}
+
+
+def refusal(refusals: Unexplained, n: int, reason: str) -> Violation:
+    """A valid call that was refused for its ref."""
+    pushes, place, proof = refusals.pushes, int(refusals.place[n]), int(refusals.proof[n])
+    cause = int(getattr(refusals, reason)[n])
+    because = SAYS[reason].format(other=answer(pushes, cause), who=who(pushes, cause))
+    told = f"{who(pushes, place)}: refused with {answer(pushes, place)} {because}; other calls of this token are served"
+    return Violation((int(pushes.row[cause]), int(pushes.row[place]), int(pushes.row[proof])), told)

@@ -1,0 +1,212 @@
+"""Rules on which operation a challenge id belongs to: to one only, that of its caller, and not to be guessed.
+
+An id that two operations were given is told by one rule, by what the two have in common: the ref (`idempotent-scope`),
+the caller without a ref (`no-ref-no-replay`), the caller and the channel (`ref-exact`), else `challenge-id-unique`.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.counting import QUEUE_NS, Span, spans_of
+from harness.rules.findings import each, finding_of, refusal
+from harness.rules.guessing import fresh_bits, ids_in_order
+from harness.rules.idempotency import LOAD, SPEC_REF
+from harness.rules.operations import Flags, pushes_of
+from harness.rules.registry import Finding, Violation, rule
+from harness.rules.sharing import Shared, nearly_equal, operations_with_an_id, same_ref_elsewhere, shared_ids
+from harness.rules.told import ago, quoted, who
+from harness.rules.unexplained import unexplained
+
+SPEC_ID: Final = "openapi.yaml: components.schemas.Challenge.properties.id"
+# OWASP Session Management Cheat Sheet: at least 64 bits of entropy; less what an estimate from samples may lack.
+ENOUGH_BITS: Final = 60.0
+ENOUGH_IDS: Final = 200  # with fewer the entropy of a position is underestimated
+
+
+@rule(
+    "idempotent-scope",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="The same ref of another user, or on the other channel, is another operation with its own challenge.",
+    source=SPEC_REF,
+    advice="Make the user and the operation with its channel part of the key under which a ref is stored.",
+    least=10,
+)
+def idempotent_scope(history: History, profile: Profile) -> Finding:
+    shared, refusals = shared_ids(history, profile), unexplained(history, profile)
+    chosen = shared.same_ref & (shared.other_person | shared.other_channel)
+    refused = refusals.because("elsewhere")
+    return finding_of(
+        same_ref_elsewhere(shared.pushes) + len(refused),
+        [
+            *_given_twice(shared, chosen),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "elsewhere")),
+        ],
+        int(chosen.sum()) + len(refused),
+        note="operations whose ref another user, or the other channel, had as well",
+        lacks=f"{LOAD} It takes users of different persons, or one that is enrolled on both channels.",
+    )
+
+
+@rule(
+    "ref-exact",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="Refs that differ in anything, in letter case, padding or behind a long common beginning, are different.",
+    source=SPEC_REF,
+    advice="Compare refs byte by byte and in full: no folding of case, no trimming, no column that cuts them off, no "
+    "hash too short, no collation of the database that calls different texts equal.",
+    least=20,
+)
+def ref_exact(history: History, profile: Profile) -> Finding:
+    shared = shared_ids(history, profile)
+    chosen = ~shared.other_person & ~shared.other_channel & ~shared.a_ref_is_missing
+    return finding_of(
+        nearly_equal(shared.pushes) + int(chosen.sum()),
+        _given_twice(shared, chosen),
+        int(chosen.sum()),
+        note="operations with refs nearly equal to another's of the same user and channel",
+        lacks=LOAD,
+    )
+
+
+@rule(
+    "no-ref-no-replay",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="Without a ref two requests are two operations, each with a challenge of its own.",
+    source=SPEC_REF,
+    advice="Replay nothing to a request without a ref, and never store an answer under an absent one.",
+    least=10,
+)
+def no_ref_no_replay(history: History, profile: Profile) -> Finding:
+    shared = shared_ids(history, profile)
+    chosen = ~shared.other_person & shared.a_ref_is_missing
+    pushes = shared.pushes
+    without = pushes.person[pushes.success & (pushes.ref < 0) & (pushes.person >= 0)]
+    return finding_of(
+        max(len(without) - len(np.unique(without)), int(chosen.sum())),
+        _given_twice(shared, chosen),
+        int(chosen.sum()),
+        note="requests without a ref after others of the same user",
+        lacks=LOAD,
+    )
+
+
+@rule(
+    "challenge-id-unique",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="No challenge id is issued twice, and nobody is given that of somebody else.",
+    source=SPEC_ID,
+    advice="Take ids from a source that no other process or host repeats, such as random UUIDs; where a user was given "
+    "another's, look for state that requests share (caches, pools, variables outside the request).",
+    least=100,
+)
+def challenge_id_unique(history: History, profile: Profile) -> Finding:
+    shared = shared_ids(history, profile)
+    chosen = np.where(shared.other_person, ~shared.same_ref, shared.other_channel & ~shared.same_ref)
+    chosen &= shared.other_person | ~shared.a_ref_is_missing
+    return finding_of(
+        len(operations_with_an_id(shared.pushes)),
+        _given_twice(shared, chosen),
+        int(chosen.sum()),
+        note="operations whose id was compared with all others",
+        lacks="Wants operations that are given a challenge.",
+    )
+
+
+@rule(
+    "challenge-id-unguessable",
+    family="idempotency",
+    severity="should",
+    scope="history",
+    statement="A challenge id cannot be guessed from others: no counters, no clocks, at least 64 random bits.",
+    source="OWASP Session Management Cheat Sheet, session ID entropy; RFC 9562, section 8",
+    advice="Use random UUIDs (version 4), or another 128 bits of a cryptographic random source.",
+    least=ENOUGH_IDS,
+)
+def challenge_id_unguessable(history: History, profile: Profile) -> Finding:
+    pushes, first = ids_in_order(history, profile)
+    ids = [str(text) for text in pushes.ids.take(pushes.id[first])]
+    bits = fresh_bits(ids)
+    seen = f"about {bits:.0f} bits of an id are new to somebody who knows the one before"
+    if len(ids) < ENOUGH_IDS or bits >= ENOUGH_BITS:
+        return finding_of(len(ids), [], 0, note=f"ids in the order of issue; {seen}", lacks="Wants more challenges.")
+    shown = ", ".join(quoted(text) for text in ids[:3])
+    told = f"only {seen} ({ENOUGH_BITS:.0f} or more are wanted); in order of issue: {shown}"
+    rows = tuple(int(row) for row in pushes.row[first[:3]])
+    return finding_of(len(ids), [Violation(rows, told)], 1, note="", lacks="")
+
+
+def _given_twice(shared: Shared, chosen: Flags) -> list[Violation]:
+    def violation(n: int) -> Violation:
+        pushes, place, owner = shared.pushes, int(shared.place[n]), int(shared.owner[n])
+        given = quoted(str(pushes.ids[pushes.id[place]]))
+        told = f"challenge {given} was given to {who(pushes, owner)}, and again to {who(pushes, place)}"
+        if pushes.token[place] != pushes.token[owner] and shared.same_ref[n]:
+            told += " (if both tokens are one person's, let the pool say so with `user`)"
+        return Violation((int(pushes.row[owner]), int(pushes.row[place])), told)
+
+    return each(shared.pushes, shared.place, np.flatnonzero(chosen), violation)
+
+
+@rule(
+    "push-at-most-once",
+    family="idempotency",
+    severity="must",
+    scope="history",
+    statement="Each challenge is one push: none is sent twice, none is left out.",
+    source="openapi.yaml: paths./stepup/challenges/push/{channel}.post: issues a push notification",
+    advice="Send the push once the challenge is committed, from an outbox that remembers what it has sent; retries of "
+    "the sender, of the queue and of the database transaction are where second pushes come from.",
+    sound_with_gaps=False,
+    least=20,
+)
+def push_at_most_once(history: History, profile: Profile) -> Finding:
+    spans = spans_of(history, profile)
+    if profile.control.pushes is None:
+        return Finding(0, lacks="The profile names no call that tells how many pushes were sent: control.pushes.")
+    longest = {span.first.row: span for span in spans}
+    wrong = [found for span in spans if (found := _miscounted(history, profile, span))]
+    counted, given = sum(span.counted for span in longest.values()), sum(span.given for span in longest.values())
+    spare = sum(span.most - span.given for span in longest.values())
+    return finding_of(
+        given,
+        wrong,
+        len(wrong),
+        note=f"challenges between counts; {counted:,} pushes were counted, and up to {spare:,} more could have been",
+        shortfall=_not_counted(profile, list(longest.values())),
+        lacks="Wants the number of pushes told before and after challenges are asked for.",
+    )
+
+
+def _miscounted(history: History, profile: Profile, span: Span) -> Violation | None:
+    rows = (span.first.row, span.last.row)
+    told = f"the target counted {span.counted:,} pushes from the first of these calls to the second, but "
+    if span.counted > span.most and profile.target.exclusive:
+        return Violation(rows, told + f"at most {span.most:,} challenges can have been pushed in between")
+    if span.counted < span.least:
+        pushes = pushes_of(history, profile)
+        ids = tuple(int(row) for row in pushes.row[span.ids[: span.counted + 1]])
+        return Violation(
+            (*ids, *rows), told + f"{span.least:,} challenges were given {ago(QUEUE_NS)} or more before it"
+        )
+    return None
+
+
+def _not_counted(profile: Profile, spans: list[Span]) -> str:
+    """Why the counts do not decide, where they do not."""
+    if spans and not profile.target.exclusive:
+        return "the target may have pushed for others meanwhile: the profile does not say target.exclusive"
+    missing = sum(max(span.given - span.counted, 0) for span in spans)
+    if missing:
+        return f"{missing:,} pushes were not counted yet when the target last told, and may have been queued"
+    return ""
