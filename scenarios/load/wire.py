@@ -87,6 +87,7 @@ class TlsWire(PlainWire):
         try:
             while part := self._tls.read(CHUNK):
                 parts.append(part)
+            received, self.ended = b"", True  # nothing where something could be: the target has said goodbye
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
