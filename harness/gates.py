@@ -12,7 +12,7 @@ from harness.history.columns import GIVEN_UP
 from harness.rules.run import gaps_of, own_lateness
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
-READ: Final = ["scenario", "intended", "sent", "received", "status", "error"]
+READ: Final = ["scenario", "intended", "sent", "received", "status"]
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,16 @@ def evaluate_gates(gates: dict[str, float], history: History) -> list[dict[str, 
     """Each gate as `{metric, limit, value, status, samples, message}`; `status` is pass, fail or inconclusive.
 
     A metric is one of plan.schema.json's, or `SCENARIO.metric` for one scenario alone. Latencies are in ns, counted
-    from the intended time, with numpy's percentiles over all requests, also those that got no answer; `error_rate` is
-    a share of all, `throughput` answers a second. What the sender gave up on purpose is left out. `value` is None where
+    from the intended time, with numpy's percentiles over all requests, also those that got no answer unless their
+    sender gave them up on purpose; `error_rate` is a share of all, `throughput` answers a second. `value` is None where
     there is nothing to tell it from.
     """
     if not gates:
         return []
     frame = history.frame
-    sent = (
-        (frame["stage"] == "load")
-        & (frame["operation"] == "push")
-        & ~frame["error"].astype(str).str.startswith(GIVEN_UP)
-    )
-    pushes = frame.loc[sent.to_numpy(), READ]
+    given_up = [error for error in frame["error"].cat.categories if error.startswith(GIVEN_UP)]
+    chosen = (frame["stage"] == "load") & (frame["operation"] == "push") & ~frame["error"].isin(given_up)
+    pushes = frame.loc[chosen.to_numpy(), READ]
     gaps = gaps_of(history)
     load = _Load(pushes, f"a part of the history is missing: {gaps[0]}" if gaps else "", own_lateness(history).sentence)
     return [_gate(metric, float(limit), load) for metric, limit in gates.items()]
@@ -108,7 +105,9 @@ def _throughput(limit: float, load: _Load) -> _Figure:
     """Answers a second, from the first intended time to the last answer; a 5xx is no answer to what was asked."""
     status = load.frame["status"].to_numpy()
     seconds = (int(load.frame["received"].max()) - int(load.frame["intended"].min())) / 1e9
-    value = int(((status > 0) & (status < 500)).sum()) / seconds if seconds > 0 else 0.0
+    if seconds <= 0:
+        return _Figure(0.0, f"at least {limit:,.1f}", None, "all within one instant, which is no time to count over")
+    value = int(((status > 0) & (status < 500)).sum()) / seconds
     return _Figure(value, f"{value:,.1f} answers a second, at least {limit:,.1f}", value >= limit)
 
 

@@ -12,7 +12,9 @@ CREDENTIAL_RULES: Final = ("auth-required", "tenant-isolation", "impersonator-re
 PLAIN: Final = ("valid", "replay", "pending", "new-login")
 # A gateway may answer these before the service sees them, in a form of its own.
 GATEWAY: Final = ("http-broken", "path-missed")
-GATEWAY_FORM: Final = (*GATEWAY, "channel-empty", "channel-encoded", "channel-slash")
+GATEWAY_FORM: Final = (
+    *GATEWAY, "channel-empty", "channel-encoded", "channel-slash", "http-legal", "method-unknown",
+)  # fmt: skip
 REGISTERED_METHODS: Final = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 LIMIT: Final = "CHALLENGE_LIMIT_EXCEEDED"
 JUDGED_HERE: Final = (

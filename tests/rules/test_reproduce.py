@@ -109,7 +109,7 @@ def test_curl_asks_for_the_channel_by_the_method(channel: str, path: bytes, meth
     assert line == b"%s /stepup/challenges/push/%s HTTP/1.1" % (method.encode(), path)
 
 
-def command_for(rule: str, rows: list[dict[str, Any]], run: Run, *chosen: int) -> str:
+def command_for(rule: str, rows: Any, run: Run, *chosen: int) -> str:
     history, profile = make_history(rows)
     return reproduce(RULES[rule], history, Violation(chosen or (0,), ""), run, profile)
 
