@@ -31,6 +31,11 @@ class Promises:
     lasts: int | None
     slack: int
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether a settled token may either be refused or get another challenge."""
+        return bool(self.may_refuse - self.must_refuse - {"pending"})
+
     def surely(self, window: int) -> int:
         """Two effects less than this many ns apart are within one window of the target's clock."""
         return window - self.slack - round(window * DRIFT)
@@ -105,8 +110,8 @@ class Lives:
 
     `pushes` holds the exchanges of tokens of the pool that had or may have had an effect, or were refused for their
     state or limit though nothing else can be wrong with them; `kind` says which: ISSUED (a 200 with an id), UNKNOWN,
-    LIMIT, STATE. `until` is the latest moment of an effect. From `stray` on any token may have been settled, by a call
-    of which nobody knows whose it was.
+    LIMIT, STATE. `until` is the latest moment of an effect. `forgot` holds when each reset that was answered was over.
+    From `stray` on any token may have been settled, by a call of which nobody knows whose it was.
     """
 
     pushes: Pushes
@@ -115,6 +120,7 @@ class Lives:
     operations: Operations
     settles: Settles
     resets: Resets
+    forgot: Ints
     promises: Promises
     stray: int
 
@@ -149,7 +155,9 @@ def _lives(history: History, profile: Profile, pushes: Pushes) -> Lives:
         pushes, kind, until = pushes.where(chosen), kind[chosen], until[chosen]
     operations, resets = _operations(pushes, kind, until), resets_of(history, profile)
     settles, stray = _settles(history, profile, pushes, kind)
-    lives = Lives(pushes, kind, until, operations, settles, resets, promises_of(profile), stray)
+    answered = ((history.frame["operation"] == "reset") & (history.frame["outcome"] == "ok")).to_numpy()
+    forgot = history.frame["received"].to_numpy(np.int64)[answered]
+    lives = Lives(pushes, kind, until, operations, settles, resets, forgot, promises_of(profile), stray)
     settles.sure[:] &= ~_moot(lives)
     return lives
 

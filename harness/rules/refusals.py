@@ -118,7 +118,9 @@ def _pending_before_run(lives: Lives, token: Ints, sent: Ints) -> Flags:
 
 
 def _proof(lives: Lives, token: Ints, sent: Ints, received: Ints) -> Ints:
-    """An operation that shows that the token was not settled before the run, as settled tokens get no challenge."""
+    """An operation that shows that the token was not settled before the run, where settled tokens get no challenge."""
+    if lives.promises.open_ended:
+        return np.full(len(token), NONE, np.int64)
     ops, fresh = lives.operations, lives.operations.fresh
     before = Timeline(ops.token[fresh], ops.end[fresh]).last(token, sent)
     after = Timeline(ops.token[fresh], ops.start[fresh]).first(token, received)

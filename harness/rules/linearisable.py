@@ -1,0 +1,116 @@
+"""The rule that catches what no other names: for each person one order of all calls that explains every answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.lives import lives_of
+from harness.rules.registry import Finding, Violation, rule
+from harness.rules.search import BUDGET, LIMITED, REFUSED, SERVED, Call, Terms, reduce, search
+from harness.rules.search.tables import Table, table_of, terms_of
+
+TOTAL: Final = 20_000_000  # configurations over all persons; a few minutes
+SHOWN: Final = 10  # contradictions that are brought down to the fewest calls
+NAMED: Final = 5  # users named whose calls could not be decided
+
+
+@dataclass
+class _Seen:
+    """What searching one person after another has found so far."""
+
+    history: History
+    judged: int = 0
+    persons: int = 0
+    wrong: list[tuple[int, list[Call], Terms, int]] = field(default_factory=list)
+    undecided: list[int] = field(default_factory=list)
+
+    def user(self, call: Call) -> int:
+        return int(self.history.frame["user"].to_numpy()[call.row])
+
+
+@rule(
+    "stepup-linearisable",
+    family="state",
+    severity="must",
+    scope="history",
+    statement="All answers to one user fit one order of the requests, within their times, at a correct endpoint.",
+    source="openapi.yaml: idempotency-ref and errorCode, taken together; Herlihy and Wing, Linearizability, 1990",
+    advice="Look at what is read and written outside one transaction: the token's state, its challenges, their count.",
+    sound_with_gaps=False,
+    least=10,
+)
+def stepup_linearisable(history: History, profile: Profile) -> Finding:
+    """Occasions: the calls of persons with an answer that could fit no order."""
+    lives = lives_of(history, profile)
+    table = table_of(lives, profile)
+    seen = _Seen(history)
+    spent = 0
+    for era, calls in _persons(table):
+        terms = terms_of(lives, table.eras, era, profile)
+        seen.persons += 1
+        seen.judged += len(calls)
+        outcome = search(calls, terms, min(BUDGET, TOTAL - spent))
+        spent += outcome.spent
+        if not outcome.decided:
+            seen.undecided.append(seen.user(calls[0]))
+        elif outcome.failed >= 0:
+            seen.wrong.append((calls[outcome.failed].row, calls, terms, outcome.failed))
+    return _finding(seen)
+
+
+def _finding(seen: _Seen) -> Finding:
+    seen.wrong.sort(key=lambda one: one[0])
+    shortfall = ""
+    if seen.undecided:
+        named = ", ".join(map(str, seen.undecided[:NAMED])) + (", …" if len(seen.undecided) > NAMED else "")
+        shortfall = (
+            f"the calls of {len(seen.undecided):,} of {seen.persons:,} persons overlap too much to try all orders "
+            f"({BUDGET:,} states each): users {named}"
+        )
+    return Finding(
+        examined=seen.judged,
+        violations=tuple(_violation(seen, *one) for one in seen.wrong[:SHOWN]),
+        total=len(seen.wrong),
+        shortfall=shortfall,
+        note=f"calls of {seen.persons:,} persons",
+        lacks="Wants a stage in which challenges are settled or a limit is reached.",
+    )
+
+
+def _violation(seen: _Seen, _: int, calls: list[Call], terms: Terms, failed: int) -> Violation:
+    fewest = reduce(calls, terms, failed)
+    rows = tuple(sorted({call.row for call in fewest}))
+    users = sorted({seen.user(call) for call in fewest} - {-1})
+    who = f"user {users[0]}" if len(users) == 1 else f"users {', '.join(map(str, users))}, who are one person"
+    last = max(fewest, key=lambda call: (call.end, call.row))
+    others = f" and the other {len(fewest) - 1}" if len(fewest) > 1 else ""
+    return Violation(rows, f"{who}: no order within the calls' times explains {_answer(last)}{others} of the witness")
+
+
+def _answer(call: Call) -> str:
+    words = {SERVED: "the last challenge given", LIMITED: "the refusal for the limit", REFUSED: "the last refusal"}
+    return words.get(call.kind, "the last settle")
+
+
+def _persons(table: Table) -> Iterator[tuple[int, list[Call]]]:
+    """The era and the calls, in order of sending, of each person whose answers could be wrong."""
+    chosen = table.where(table.bites[table.group])
+    order = np.lexsort((chosen.row, chosen.start, chosen.group))
+    columns = [getattr(chosen, name)[order].tolist() for name in Call._fields]
+    group, era = chosen.group[order], chosen.era[order].tolist()
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(group)]
+    for begin, end in pairwise(edges):
+        if begin == end:
+            continue
+        numbers: dict[int, int] = {}
+        parts = zip(*(column[begin:end] for column in columns), strict=True)
+        calls = [
+            Call(row, kind, numbers.setdefault(token, len(numbers)), op, start, stop, effect)
+            for row, kind, token, op, start, stop, effect in parts
+        ]
+        yield era[begin], calls

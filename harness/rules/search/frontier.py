@@ -1,0 +1,233 @@
+"""The frontier search: walks through a person's calls in time and keeps every state that a correct endpoint can be in.
+
+Just-in-time linearisation: a call takes effect at the latest when it ends, in every order with the calls that are open
+then. A configuration is a tuple of sets of bits: calls done (of the refusals and settles that are open), operations
+issued, what settles did to each token, and (where only one challenge may be pending) the last one of each token.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from harness.rules.operations import FOREVER
+from harness.rules.search.calls import LIMITED, MAY_REFUSE, MAYBE_SETTLED, MUST_REFUSE, REFUSED, SETTLED, Call, Terms
+from harness.rules.search.plan import Plan
+
+BUDGET: Final = 200_000  # configurations; about a second
+WIDTH: Final = 32  # bits that hold the last challenge of a token: its operation's number plus 1, or one of the next two
+BEFORE: Final = 0  # perhaps one from before the calls began
+NOBODY: Final = (1 << WIDTH) - 1  # none: it was settled
+
+Config = tuple[int, int, int, int]
+
+
+class Outcome(NamedTuple):
+    """How a search ended. `failed` is the place of the call that no order explains (-1: none); `spent` configurations.
+
+    `decided` is False where the budget ran out before there was an answer.
+    """
+
+    failed: int
+    spent: int
+    decided: bool = True
+
+
+class _OutOfBudgetError(Exception):
+    """Too many configurations."""
+
+
+def search(calls: Sequence[Call], terms: Terms, budget: int = BUDGET) -> Outcome:
+    """Whether some order of the calls, within their intervals, fits the terms."""
+    frontier = _Frontier(Plan(calls, terms), budget)
+    try:
+        failed = frontier.walk()
+    except _OutOfBudgetError:
+        return Outcome(-1, frontier.spent, decided=False)
+    return Outcome(failed, frontier.spent)
+
+
+class _Frontier:
+    def __init__(self, plan: Plan, budget: int) -> None:
+        self.plan = plan
+        self.calls = plan.calls
+        self.terms = plan.terms
+        self.slots = [plan.slot.get(call.op, -1) for call in plan.calls]
+        self.budget = budget
+        self.spent = 0
+        self.configs: set[Config] = {(0, 0, plan.born, 0)}
+        self.acting: list[int] = []  # open calls that may issue a challenge, by place
+        self.idle: dict[int, int] = {}  # by token: open operations of which any is as good as another
+        self.watched: dict[int, int] = {}  # open refusals and settles, by place, with the bit that tells they are done
+        self.bits: list[int] = []  # those free to be given out
+
+    def walk(self) -> int:
+        """The place of the first call that fits no order, -1 where all fit."""
+        calls = self.calls
+        events = [(call.start, 0, n) for n, call in enumerate(calls)]
+        # Intervals are closed: of two calls that touch, either may have come first. So sends go before receives.
+        events += [(call.end, 1, n) for n, call in enumerate(calls) if call.end < FOREVER]
+        events.sort()
+        opened, closed = self._openers(), self._closers()
+        for _, ends, n in events:
+            kind = calls[n].kind
+            if not ends:
+                opened[kind](n)
+            elif not closed[kind](n):
+                return n
+        return -1
+
+    def _openers(self) -> list[Callable[[int], None]]:
+        return [self._open_acting, self._open_acting, *[self._open_watched] * 4]
+
+    def _closers(self) -> list[Callable[[int], bool]]:
+        return [self._close_served, self._close_maybe, *[self._close_watched] * 3, self._close_maybe_settled]
+
+    def _open_acting(self, n: int) -> None:
+        slot, token = self.slots[n], self.calls[n].token
+        bit = 1 << slot
+        plan = self.plan
+        if plan.early & bit:
+            self.configs = {self._issued_early(config, slot, token) for config in self.configs}
+        if plan.useless & bit or all(config[1] & bit for config in self.configs):
+            return
+        if plan.idle & bit:
+            self.idle[token] = self.idle.get(token, 0) | bit
+            return
+        self.acting.append(n)
+
+    def _issued_early(self, config: Config, slot: int, token: int) -> Config:
+        done, issued, settled, pending = config
+        if issued >> slot & 1 or not self._may_issue(slot, token, config):
+            return config
+        return self._settle_down((done, issued | 1 << slot, settled, pending))
+
+    def _open_watched(self, n: int) -> None:
+        bit = self.bits.pop() if self.bits else 1 << len(self.watched)
+        self.watched[n] = bit
+        self.configs = {(config[0] | bit, *config[1:]) if self._fits(n, config) else config for config in self.configs}
+
+    def _close_served(self, n: int) -> bool:
+        bit = 1 << self.slots[n]
+        self._require(lambda config: bool(config[1] & bit))
+        if n in self.acting:
+            self.acting.remove(n)
+        return bool(self.configs)
+
+    def _close_maybe(self, n: int) -> bool:
+        slot, token = self.slots[n], self.calls[n].token
+        if n in self.acting:
+            self.acting.remove(n)
+        elif token in self.idle and self.calls[n].end == self.plan.end[slot]:
+            self.idle[token] &= ~(1 << slot)
+        return True
+
+    def _close_watched(self, n: int) -> bool:
+        bit = self.watched[n]
+        self._require(lambda config: bool(config[0] & bit))
+        return self._close_maybe_settled(n) and bool(self.configs)
+
+    def _close_maybe_settled(self, n: int) -> bool:
+        bit = self.watched.pop(n)
+        self.configs = {(config[0] & ~bit, *config[1:]) for config in self.configs}
+        self.bits.append(bit)
+        return True
+
+    def _require(self, holds: Callable[[Config], bool]) -> None:
+        """Keep what holds; let the open calls of the others take effect, in all orders, until it does."""
+        found = {config for config in self.configs if holds(config)}
+        if len(found) == len(self.configs):
+            return
+        seen = set(self.configs)
+        waiting = list(seen - found)
+        while waiting:
+            for config in self._next(waiting.pop()):
+                if config in seen:
+                    continue
+                seen.add(config)
+                if holds(config):
+                    found.add(config)
+                else:
+                    waiting.append(config)
+            if self.spent + len(seen) > self.budget:
+                self.spent += len(seen)
+                raise _OutOfBudgetError
+        self.spent += len(seen)
+        self.configs = found
+
+    def _next(self, config: Config) -> Iterable[Config]:
+        """The configurations after one open call has changed something."""
+        done, issued, settled, pending = config
+        for n in self.acting:
+            slot, token = self.slots[n], self.calls[n].token
+            if not issued >> slot & 1 and self._may_issue(slot, token, config):
+                yield self._settle_down((done, issued | 1 << slot, settled, self._after(pending, token, slot)))
+        for token, idle in self.idle.items():
+            first = idle & ~issued
+            first &= -first
+            if first and self._may_issue(first.bit_length() - 1, token, config):
+                yield self._settle_down((done, issued | first, settled, pending))
+        for n, bit in self.watched.items():
+            if self.calls[n].kind in (SETTLED, MAYBE_SETTLED) and not done & bit:
+                yield self._settle_down((done | bit, issued, *self._settled(n, settled, pending)))
+
+    def _after(self, pending: int, token: int, slot: int) -> int:
+        if not self.terms.one_pending:
+            return pending
+        return _with_last(pending, token, slot + 1)
+
+    def _may_issue(self, slot: int, token: int, config: Config) -> bool:
+        _, issued, settled, pending = config
+        if settled >> 2 * token & MUST_REFUSE:
+            return False
+        plan = self.plan
+        if self.terms.one_pending:
+            last = _last(pending, token)
+            surely = last not in (BEFORE, NOBODY) and plan.end[slot] - plan.start[last - 1] < self.terms.pending_surely
+            if surely:
+                return False
+        most = self.terms.most
+        return not plan.limited or most is None or (issued >> plan.before_window[slot]).bit_count() < most
+
+    def _settled(self, n: int, settled: int, pending: int) -> tuple[int, int]:
+        """What a settle makes of the tokens' states and of their pending challenges."""
+        call, slot = self.calls[n], self.slots[n]
+        settled |= call.effect << 2 * call.token
+        if self.terms.one_pending and slot >= 0 and _last(pending, call.token) == slot + 1:
+            pending = _with_last(pending, call.token, NOBODY)
+        return settled, pending
+
+    def _settle_down(self, config: Config) -> Config:
+        """Let every open call go that changes nothing and fits: it disturbs nobody."""
+        done = config[0]
+        for n, bit in self.watched.items():
+            if not done & bit and self._fits(n, config):
+                done |= bit
+        return (done, *config[1:])
+
+    def _fits(self, n: int, config: Config) -> bool:
+        """Whether a refusal is right, or a settle changes nothing, in this state."""
+        _, issued, settled, pending = config
+        call = self.calls[n]
+        if call.kind == REFUSED:
+            return bool(settled >> 2 * call.token & MAY_REFUSE) or self._may_be_pending(call, pending)
+        if call.kind == LIMITED:
+            if self.slots[n] >= 0 and issued >> self.slots[n] & 1:
+                return False
+            return call.start <= self.terms.cold or (issued & self.plan.counted[n]).bit_count() >= self.terms.fewest
+        return self._settled(n, settled, pending) == (settled, pending)
+
+    def _may_be_pending(self, call: Call, pending: int) -> bool:
+        if not self.terms.refuses_pending:
+            return False
+        last = _last(pending, call.token)
+        if last == NOBODY:
+            return False
+        issued = self.terms.begin if last == BEFORE else self.plan.end[last - 1]
+        return call.start - issued < self.terms.pending_possibly
+
+
+def _last(pending: int, token: int) -> int:
+    return pending >> WIDTH * token & NOBODY
+
+
+def _with_last(pending: int, token: int, last: int) -> int:
+    return pending & ~(NOBODY << WIDTH * token) | last << WIDTH * token

@@ -1,0 +1,117 @@
+"""What the search knows of a person's calls beforehand: operations, their intervals, and which need no choice."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from harness.rules.operations import FOREVER
+from harness.rules.search.calls import LIMITED, MAY_REFUSE, MAYBE, REFUSED, SERVED, Call, Terms
+
+
+class Plan:
+    """Operations are numbered so that bit n of a set of issued ones is the n-th by `start` where the limit's window can
+    slide within the run, and otherwise the n-th by `end`.
+
+    `early` is the set of operations that may go as soon as they are sent: they happen some time, and nobody minds when.
+    `idle` is the set of those of unknown outcome of which any is as good as another, so that the first one will do.
+    """
+
+    def __init__(self, calls: Sequence[Call], terms: Terms) -> None:
+        self.calls = calls
+        self.terms = terms
+        acting = [call for call in calls if call.kind in (SERVED, MAYBE)]
+        self._intervals(acting)
+        longest = max((call.start for call in calls), default=0) - min((call.start for call in calls), default=0)
+        self.limited = terms.most is not None and len(self._start) > terms.most
+        self.slides = terms.most is not None and terms.window_surely <= longest + self._slowest(calls)
+        order = sorted(self._start, key=(self._start if self.slides else self._end).__getitem__)
+        self.slot = {op: n for n, op in enumerate(order)}
+        self.start = [self._start[op] for op in order]
+        self.end = [self._end[op] for op in order]
+        self.before_window = self._before_window()
+        self.counted = self._counted()
+        self._choices(acting)
+        self.born = self._born(acting)
+
+    @staticmethod
+    def _slowest(calls: Sequence[Call]) -> int:
+        return max((call.end - call.start for call in calls if call.end < FOREVER), default=0)
+
+    def _intervals(self, acting: list[Call]) -> None:
+        """The effect interval of each operation: from its first call to its first 200, else as long as one may act."""
+        self._start: dict[int, int] = {}
+        self._end: dict[int, int] = {}
+        served: dict[int, int] = {}
+        for call in acting:
+            op = call.op
+            self._start[op] = min(self._start.get(op, FOREVER), call.start)
+            self._end[op] = max(self._end.get(op, 0), call.end)
+            if call.kind == SERVED:
+                served[op] = min(served.get(op, FOREVER), call.end)
+        self._end.update(served)
+        self.served = served
+
+    def _before_window(self) -> list[int]:
+        """For each operation how many, in order of `start`, are not surely in its window."""
+        if not self.slides:
+            return [0] * len(self.start)
+        return [bisect_right(self.start, end - self.terms.window_surely) for end in self.end]
+
+    def _counted(self) -> dict[int, int]:
+        """For each refusal for the limit, by its place in `calls`, the operations that may be in its window."""
+        limits = [(call.start, n) for n, call in enumerate(self.calls) if call.kind == LIMITED]
+        over = sorted(range(len(self.end)), key=self.end.__getitem__)
+        counted, gone, place = {}, 0, 0
+        for start, n in sorted(limits):
+            while place < len(over) and self.end[over[place]] <= start - self.terms.window_possibly:
+                gone |= 1 << over[place]
+                place += 1
+            counted[n] = ~gone
+        return counted
+
+    def _choices(self, acting: list[Call]) -> None:
+        terms = self.terms
+        refused = {call.op for call in self.calls if call.kind in (LIMITED, REFUSED)}
+        counting = any(call.kind == LIMITED and call.start > terms.cold for call in self.calls)
+        owners: dict[int, set[int]] = {}
+        for call in acting:
+            owners.setdefault(call.op, set()).add(call.token)
+        harmless = self._harmless() if not terms.one_pending else set()
+        self.early = self.idle = self.useless = 0
+        for op, slot in self.slot.items():
+            if op in self.served:
+                self.early |= (op in harmless and op not in refused) << slot
+            elif not terms.one_pending:
+                self.useless |= (not counting) << slot
+                alike = len(owners[op]) == 1 and op not in refused and (not self.slides or self._end[op] == FOREVER)
+                self.idle |= alike << slot
+
+    def _harmless(self) -> set[int]:
+        """Operations that may move to their first moment: nothing that overlaps them can be short of room for it."""
+        if not self.limited or not self.slides:
+            return set(self.slot)
+        short = sorted((self.start[n], self.end[n]) for n in range(len(self.start)) if self._may_be_short(n))
+        starts = [start for start, _ in short]
+        latest: list[int] = []
+        for _, end in short:
+            latest.append(max(end, latest[-1]) if latest else end)
+        found = set()
+        for op, n in self.slot.items():
+            place = bisect_right(starts, self.end[n])
+            if place == 0 or latest[place - 1] < self.start[n]:
+                found.add(op)
+        return found
+
+    def _may_be_short(self, n: int) -> bool:
+        """Whether as many others may have come first as the limit allows."""
+        itself = n >= self.before_window[n]
+        others = bisect_right(self.start, self.end[n]) - self.before_window[n] - itself
+        return others >= (self.terms.most or 0)
+
+    def _born(self, acting: list[Call]) -> int:
+        """The tokens that may have been settled before: all that are not seen to get a challenge of their own."""
+        owners: dict[int, set[int]] = {}
+        for call in acting:
+            owners.setdefault(call.op, set()).add(call.token)
+        free = {next(iter(owners[op])) for op in self.served if len(owners[op]) == 1}
+        tokens = {call.token for call in self.calls}
+        return sum(MAY_REFUSE << 2 * token for token in tokens if self.terms.settled_before or token not in free)
