@@ -3,10 +3,12 @@
 from itertools import pairwise
 from typing import Any, Final
 
-from reports.svg import HEIGHT, Chart, Point, clock, decades, nice, short, x_scale, y_scale
+from reports.svg import BOTTOM, RIGHT, TOP, WIDTH, Chart, Point, Scale, clock, decades, nice, short, x_scale, y_scale
 
 Rows = list[dict[str, Any]]
 SHADES: Final = 5
+STRIP: Final = 21  # the height of a row of a chart that lies on its side
+WIDE_LEFT: Final = 112  # room for the names of such rows
 NINES: Final = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 
 
@@ -153,20 +155,18 @@ def replay_ages(ages: Rows) -> str:
     most = max((row["same"] + row["other"] for row in ages), default=0)
     if not most:
         return ""
-    other = sum(row["other"] for row in ages)
-    chart = Chart(
-        "Replays by age",
-        f"{sum(row['same'] for row in ages):,} with the same id, {other:,} with another",
-        x_scale(0, len(ages)),
-        y_scale(0.5, most * 1.5, log=True),
-    )
-    chart.y_axis([tick for tick in decades(1, most * 1.5) if tick >= 1], "replays")
-    for place, row in enumerate(ages):
-        same, both = row["same"], row["same"] + row["other"]
-        chart.bar(place, place + 1, same or 0.5, "within", base=0.5, gap=4)
-        chart.bar(place, place + 1, both if row["other"] else same or 0.5, "over", base=same or 0.5, gap=4)
-        label = row["age"].removeprefix("under ").replace("overlapping", "overlap").replace(" or more", "+")
-        sign = "<" if row["age"].startswith("under") else ""
-        chart.text(chart.x(place + 0.5), HEIGHT - 19, f"{sign}{label}".replace(" ", ""), "tick", "middle")
-    chart.text(chart.x.end, HEIGHT - 4, "time since the first answer", "axis", "end")
+    seen = [place for place, row in enumerate(ages) if row["same"] + row["other"]]
+    rows = ages[: seen[-1] + 1]
+    other = sum(row["other"] for row in rows)
+    told = f"{sum(row['same'] for row in rows):,} with the same id, {other:,} with another"
+    height = TOP + BOTTOM + STRIP * len(rows)
+    x = Scale(0.5, most * 1.6, WIDE_LEFT, WIDTH - RIGHT, log=True)
+    chart = Chart("Replays by age", told, x, Scale(0, len(rows), TOP, height - BOTTOM), height=height)
+    chart.x_axis([tick for tick in decades(1, most * 1.6) if tick >= 1], "replays")
+    for place, row in enumerate(rows):
+        same, both = max(row["same"], 0.5), row["same"] + row["other"]
+        chart.strip(place, 0.5, same, "within")
+        if row["other"]:
+            chart.strip(place, same, both, "over")
+        chart.text(WIDE_LEFT - 8, chart.y(place) + STRIP / 2 + 4, row["age"], "tick", "end")
     return chart.svg()

@@ -29,17 +29,18 @@ def slowest(pushes: pd.DataFrame) -> list[dict[str, Any]]:
     return _rows(pushes.loc[took.nlargest(SHOWN).index])
 
 
-def oddest(pushes: pd.DataFrame) -> list[dict[str, Any]]:
+def oddest(pushes: pd.DataFrame, limits: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """One exchange of each kind of outcome that its case does not allow or that is no sound answer, rarest kind first.
 
-    `seen` says how many of the kind there were, `why` what is odd.
+    `seen` says how many of the kind there were, `why` what is odd. `limits` are outcomes, such as `429`, of declared
+    limits: they may come at any time, so they are not odd.
     """
     names = ["allowed", "status", "error_code", "body_fault", "error"]
     kinds = pushes.assign(row=pushes.index).groupby(names, observed=True, sort=False, dropna=False)["row"]
     table = kinds.agg(["count", "first"]).reset_index().sort_values(["count", "first"]).head(KINDS_TRIED)
     found: list[dict[str, Any]] = []
     for kind in table.to_dict("records"):
-        why = _why(kind)
+        why = _why(kind, limits)
         if why:
             (row,) = _rows(pushes.loc[[kind["first"]]])
             found.append({**row, "seen": int(kind["count"]), "why": visible(why)})
@@ -48,7 +49,7 @@ def oddest(pushes: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _why(kind: dict[Any, Any]) -> str:
+def _why(kind: dict[Any, Any], limits: tuple[str, ...]) -> str:
     status = int(kind["status"])
     if kind["error"]:
         return f"no answer: {kind['error']}"
@@ -56,7 +57,8 @@ def _why(kind: dict[Any, Any]) -> str:
         return str(kind["body_fault"])
     if status >= 500:
         return "server error"
-    if status and not allows(tuple(str(kind["allowed"]).split(",")), status, str(kind["error_code"])):
+    allowed = (*str(kind["allowed"]).split(","), *limits)
+    if status and not allows(allowed, status, str(kind["error_code"])):
         return f"the case allows {kind['allowed']}"
     return ""
 

@@ -32,7 +32,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str, captio
         f'<th scope="col"{_side(side)}>{as_html(name)}</th>' for name, side in zip(head, align, strict=True)
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{as_html(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{as_html(caption)}"><table>'
         f"<caption>{as_html(caption)}</caption><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -62,6 +62,19 @@ def command(text: str) -> str:
 def pairs(entries: Iterable[tuple[str, Any]]) -> str:
     """Names and values as a description list."""
     return "<dl>" + "".join(f"<div><dt>{as_html(k)}</dt><dd>{as_html(v, 600)}</dd></div>" for k, v in entries) + "</dl>"
+
+
+def day(moment: str) -> str:
+    """An ISO 8601 time in UTC, to the second."""
+    return f"{moment[:19].replace('T', ' ')} UTC" if moment else ""
+
+
+def span(milliseconds: float) -> str:
+    """A length of time in the largest unit that leaves no fraction: 24 h, 90 s, 250 ms."""
+    for size, unit in ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1000, "s")):
+        if milliseconds >= size * (2 if unit == "days" else 1) and milliseconds % size == 0:
+            return f"{milliseconds / size:,.0f} {unit}"
+    return f"{milliseconds:,.6g} ms"
 
 
 def number(value: float | int | None, digits: int = 0) -> str:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from reports import charts
 from reports.escape import as_html
-from reports.parts import chart, number, section, table
+from reports.parts import chart, number, section, span, table
 from reports.svg import clock, legend
 from reports.text import answered, asked
 
@@ -44,14 +44,14 @@ def _latency_table(summary: Summary) -> str:
         [
             as_html(row["group"]),
             as_html(MEASURES[row["measure"]]),
-            number(row["count"]),
-            number(row["unanswered"]),
             *(number(row[name], 3) for name, _ in POINTS),
             number(row["max"], 3),
+            number(row["count"]),
+            number(row["unanswered"]),
         ]
         for row in summary["latency"]
     ]
-    head = ["requests", "measure", "answered", "unanswered", *(told for _, told in POINTS), "max"]
+    head = ["requests", "measure", *(told for _, told in POINTS), "max", "count", "unanswered"]
     return table(head, rows, "ll" + "r" * 9, "Latency in ms")
 
 
@@ -133,7 +133,7 @@ def _rate(rate: dict[str, Any] | None) -> str:
         [rate["scope"], "fullest window", "admitted", "refused"], rows, "lrrr", f"{rate['scopes_in_all']:,} scopes"
     )
     note = (
-        f"Declared: {rate['count']:,} in {rate['window_ms']:,.6g} ms, {rate['algorithm']}. At most {rate['bound']:,} "
+        f"Declared: {rate['count']:,} in {span(rate['window_ms'])}, {rate['algorithm']}. At most {rate['bound']:,} "
         f"may fall into one window's length, wherever it begins. Shown: {_scope(rate['scope'], rate['busiest'])}; "
         f"counted are those that surely lie in the window. {rate['refused']:,} requests were refused with 429."
     )
@@ -155,7 +155,7 @@ def _challenges(told: dict[str, Any] | None) -> str:
     ]
     data = table(["challenges", f"{told['scope']}s"], rows, "rr", "Challenges in the fullest window")
     note = (
-        f"Declared: {told['count']:,} for each {told['scope']} in {told['window_ms'] / 1000:,.6g} s. "
+        f"Declared: {told['count']:,} for each {told['scope']} in {span(told['window_ms'])}. "
         f"{told['full']:,} of {told['scopes_in_all']:,} {told['scope']}s got them all, {told['over']:,} surely more; "
         f"{told['refused']:,} requests were refused with CHALLENGE_LIMIT_EXCEEDED."
     )
@@ -170,11 +170,12 @@ def replays(summary: Summary) -> str:
     body = chart(
         "Replays by time since the first answer",
         charts.replay_ages(ages),
-        table(["age", "same id", "another id"], rows, "lrr", "Replays by age"),
+        "",
         legend((("within", "the same challenge id"), ("over", "another id"))),
         "Overlapping: sent before the first success had been answered.",
     )
-    return section("idempotency", "Idempotency", f'<div class="grid2">{body}</div>' if body else "")
+    data = table(["time since the first answer", "same id", "another id"], rows, "lrr", "Replays by age")
+    return section("idempotency", "Idempotency", f'<div class="grid2">{body}<div>{data}</div></div>' if body else "")
 
 
 def exchanges(summary: Summary) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reports.escape import as_html
-from reports.parts import command, number, pairs, section, table
+from reports.parts import command, day, number, pairs, section, table
 
 Summary = dict[str, Any]
 
@@ -43,7 +43,7 @@ def repeat(summary: Summary) -> str:
     body = f"<h3>Repeat this run</h3>{command(run['command'])}"
     entries = [
         ("Target", run["target"]),
-        ("Started", run["started"]),
+        ("Started", day(run["started"])),
         ("Seed", run["seed"]),
         ("Plan", run["plan"] or "none"),
         ("Users in the pool", f"{run['users']:,}"),

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from reports.escape import as_html
-from reports.parts import badge, command, number, pairs, section, table
+from reports.parts import badge, command, day, number, pairs, section, table
 from reports.svg import legend
 from reports.text import answered, asked
 from reports.timeline import timeline
@@ -28,7 +28,7 @@ def hero(summary: Summary) -> str:
         f'<div class="verdict {tone}"><h1>{as_html(outcome["title"])}</h1>'
         f'<p class="sentence">{as_html(outcome["sentence"], 1000)}</p></div>{partial}'
         f'<p class="where"><code>{as_html(run["target"], 400)}</code> '
-        f'<time datetime="{as_html(started)}">{as_html(started[:19].replace("T", " "))} UTC</time></p>'
+        f'<time datetime="{as_html(started)}">{as_html(day(started))}</time></p>'
         f"{_tiles(summary, outcome, history)}</header>\n"
     )
 
@@ -58,25 +58,34 @@ def failures(summary: Summary, rows: int) -> str:
 
 
 def _card(rule: dict[str, Any], rows: int) -> str:
-    name, witness = rule["rule"], rule["witness"][:rows]
+    name = rule["rule"]
     advice = ' <span class="badge unsure">good practice</span>' if rule["severity"] == "should" else ""
     count = f"{rule['violations']:,} of {rule['examined']:,} occasions"
-    shown = ""
-    if witness:
-        cut = "" if len(witness) == len(rule["witness"]) else f", the first {len(witness)} of {len(rule['witness'])}"
-        picture = timeline(witness, name)
-        shown = (
-            f"<figure><figcaption>Witness: the exchanges that contradict the rule{cut}</figcaption>"
-            f'{legend(OUTCOMES)}<div class="scroll" tabindex="0" role="region" aria-label="Witness of {as_html(name)}">'
-            f'{picture}</div><details class="data"><summary>Table: witness of {as_html(name)}</summary>'
-            f"{exchange_table(witness, f'Witness of {name}')}</details></figure>"
-        )
+    shown = _witness(name, rule["witness"], rows) if rows else ""
     again = f"<h4>Show it again</h4>{command(rule['reproduce'])}" if rule["reproduce"] else ""
     hint = f"<h4>Where to look</h4><p>{as_html(rule['hint'], 600)}</p>" if rule["hint"] else ""
     return (
         f'<article class="card bad" id="rule-{as_html(name)}"><h3>{as_html(name)}{advice}</h3>'
         f'<p class="told">{as_html(rule["message"], 600)}</p><p class="meta">{count}</p>{shown}{hint}{again}</article>'
     )
+
+
+def _witness(name: str, witness: list[dict[str, Any]], rows: int) -> str:
+    """The witness as a picture of both its ends, and as a table of its first `rows` exchanges."""
+    if not witness:
+        return ""
+    part = "" if len(witness) <= rows else f", the first {rows} of {len(witness)} exchanges"
+    data = exchange_table(witness[:rows], f"Witness of {name}")
+    return (
+        f"<figure><figcaption>Witness: the exchanges that contradict the rule</figcaption>{legend(_outcomes(witness))}"
+        f"{timeline(witness, name, min(8, max(1, rows // 3)))}"
+        f'<details class="data"><summary>Table: witness of {as_html(name)}{part}</summary>{data}</details></figure>'
+    )
+
+
+def _outcomes(witness: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    found = {one.get("outcome") for one in witness}
+    return [(style, told) for style, told in OUTCOMES if style in found]
 
 
 def exchange_table(witness: list[dict[str, Any]], caption: str) -> str:

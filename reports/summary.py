@@ -48,7 +48,7 @@ def build_summary(
         **_figures(pushes),
         "limits": _limits(history, facts),
         "slowest": notable.slowest(pushes),
-        "oddest": notable.oddest(pushes),
+        "oddest": notable.oddest(pushes, _limit_outcomes(facts["profile"])),
         "coverage": _coverage(pushes),
         "conformance": _conformance(extra.get("conformance", {})),
         "load": _cleaned(extra.get("load", {})),
@@ -77,6 +77,11 @@ def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
         "challenges": limits.challenges_seen(history, profile),
         "replays": limits.replays_seen(history, profile),
     }
+
+
+def _limit_outcomes(profile: dict[str, Any]) -> tuple[str, ...]:
+    declared = {"rate": "429", "challenges": "409:CHALLENGE_LIMIT_EXCEEDED"}
+    return tuple(outcome for name, outcome in declared.items() if profile[name])
 
 
 def _run(history: History, facts: dict[str, Any]) -> dict[str, Any]:

@@ -86,11 +86,12 @@ class Chart:
 
     def x_axis(self, values: Iterable[float], name: str, told: Callable[[float], str] = short) -> None:
         """Ticks and their labels below the plot, with the axis' name at its right end."""
-        base = self.y.start
+        base = max(self.y.start, self.y.end)
         for value in values:
             at = round(self.x(value), 1)
-            self.marks.append(f'<path class="grid" d="M{at} {base}V{self.y.end}"/>')
-            self.marks.append(f'<text class="tick" x="{at}" y="{base + 15}" text-anchor="middle">{told(value)}</text>')
+            self.marks.append(f'<path class="grid" d="M{at} {base}V{min(self.y.start, self.y.end)}"/>')
+            side = "end" if at > self.x.end - 18 else "middle"
+            self.marks.append(f'<text class="tick" x="{at}" y="{base + 15}" text-anchor="{side}">{told(value)}</text>')
         self.marks.append(
             f'<text class="axis" x="{self.x.end}" y="{base + 30}" text-anchor="end">{as_html(name)}</text>'
         )
@@ -130,6 +131,16 @@ class Chart:
             self.marks.append(
                 f'<rect class="{style}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left, 0.8):.1f}" '
                 f'height="{max(bottom - top, 0.8):.1f}"/>'
+            )
+
+    def strip(self, place: int, low: float, high: float, style: str) -> None:
+        """A bar that lies on its side in row `place`, from `low` to `high` on the x axis."""
+        left, right = self.x(low), self.x(high)
+        top, bottom = self.y(place) + 3, self.y(place + 1) - 3
+        if right - left > 0.05:
+            self.marks.append(
+                f'<rect class="{style}" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+                f'height="{bottom - top:.1f}"/>'
             )
 
     def cells(self, boxes: Iterable[tuple[float, float, float, float]], style: str) -> None:

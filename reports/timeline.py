@@ -2,40 +2,54 @@
 
 from typing import Any, Final
 
-from reports.svg import Chart, Scale, nice, short
+from reports.escape import as_html
+from reports.svg import nice, short
 from reports.text import answered, asked
 
-WIDE, ROW = 880, 22
-LABELS: Final = 250  # pixels for what was sent, and likewise for what came back
 TONES: Final = {"ok": "ok", "refused": "refused", "unknown": "unknown"}
+UNITS: Final = 1000.0  # the width of every bar's picture, whatever it is on the page
 
 
-def timeline(witness: list[dict[str, Any]], name: str) -> str:
-    """The SVG of a witness; times in ms since its first exchange was sent. Empty for an empty witness."""
+def timeline(witness: list[dict[str, Any]], name: str, ends: int = 8) -> str:
+    """The rows of a witness as a list, each with its bar as SVG; times in ms since its first exchange was sent.
+
+    Of a long witness, `ends` exchanges are shown from each end.
+    """
     if not witness:
         return ""
     start = min(one.get("sent_ms", 0.0) for one in witness)
-    last = max(one.get("received_ms", 0.0) for one in witness) - start
-    height = 30 + ROW * len(witness)
-    x = Scale(0.0, last if last > 0 else 1.0, LABELS + 8, WIDE - LABELS - 8)
-    says = f"{len(witness)} exchanges within {last:,.3f} ms"
-    chart = Chart(f"Witness of {name}", says, x, Scale(0, 1, height - 26, 4), WIDE, height)
-    chart.x_axis(nice(0, x.high, 4), "", lambda value: f"{short(value)} ms")
-    for place, one in enumerate(witness):
-        _exchange(chart, one, start, 4 + ROW * place)
-    return chart.svg()
+    span = max(one.get("received_ms", 0.0) for one in witness) - start or 1.0
+    hidden = len(witness) - 2 * ends
+    first, last = (witness, []) if hidden <= 1 else (witness[:ends], witness[-ends:])
+    rows = "".join(_row(one, start, span) for one in first)
+    if last:
+        rows += f'<li class="more">{hidden:,} more exchanges between them</li>'
+        rows += "".join(_row(one, start, span) for one in last)
+    return f'<ol class="timeline" aria-label="{as_html(f"Witness of {name}")}">{rows}</ol>{_axis(span)}'
 
 
-def _exchange(chart: Chart, one: dict[str, Any], start: float, top: float) -> None:
-    left, right = (chart.x(one.get(name, start) - start) for name in ("sent_ms", "received_ms"))
+def _row(one: dict[str, Any], start: float, span: float) -> str:
+    left, right = ((one.get(key, start) - start) / span * UNITS for key in ("sent_ms", "received_ms"))
     style = TONES.get(str(one.get("outcome", "")), "unknown")
-    chart.text(LABELS, top + 14, _cut(asked(one)), "who", "end")
-    chart.marks.append(
-        f'<rect class="span {style}" x="{left:.1f}" y="{top + 4:.1f}" width="{max(right - left, 2.0):.1f}" '
-        f'height="{ROW - 9}" rx="3"/>'
+    when = f"from {left * span / UNITS:,.3f} to {right * span / UNITS:,.3f} ms"
+    x, width = min(left, UNITS - 4), max(right - left, 4.0)
+    bar = (
+        f'<svg viewBox="0 0 {UNITS:g} 10" preserveAspectRatio="none" role="img" aria-label="{when}">'
+        f'<title>{when}</title><rect class="span {style}" x="{x:.1f}" width="{width:.1f}" height="10"/></svg>'
     )
-    chart.text(WIDE - LABELS, top + 14, _cut(answered(one)), f"what {style}")
+    who, what = as_html(asked(one)), as_html(answered(one))
+    return f'<li><span class="who"><bdi>{who}</bdi></span>{bar}<span class="what"><bdi>{what}</bdi></span></li>'
 
 
-def _cut(text: str, longest: int = 38) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def _axis(span: float) -> str:
+    """The scale below the bars; its labels are drawn where they belong by SVG, as the page allows no inline style."""
+    ticks = nice(0, span, 4)
+    marks = "".join(
+        f'<text x="{100 * tick / span:.2f}%" y="11" text-anchor="{_anchor(tick, span)}">{short(tick)} ms</text>'
+        for tick in ticks
+    )
+    return f'<div class="timeline-axis" aria-hidden="true"><svg height="14" width="100%">{marks}</svg></div>'
+
+
+def _anchor(tick: float, span: float) -> str:
+    return "start" if tick == 0 else "end" if tick > 0.93 * span else "middle"
