@@ -38,10 +38,8 @@ def most(lanes: Lanes, burst: int, interval: int, step: int) -> int:
     needed = 0
     for quick in _by_cut(lanes, burst, interval):
         if len(quick):
-            excess = (
-                quick.running(_level(quick, quick.starts, interval)) - _level(quick, quick.ends, interval) - 2 * step
-            )
-            needed = max(needed, 1 - (-int(excess.max()) // interval))
+            ahead = quick.running(_level(quick, quick.starts, interval)) - _level(quick, quick.ends, interval)
+            needed = max(needed, 1 - (-(int(ahead.max()) - 2 * step) // interval))
     return needed
 
 

@@ -26,7 +26,7 @@ class Lanes:
     ) -> None:
         self.scope, self.start, self.end = scope, start, end
         self.place = np.arange(len(scope), dtype=np.int64) if place is None else place
-        self.scopes = int(scope.max(initial=-1)) + 1 if scopes is None else scopes
+        self.scopes = max(int(scope.max(initial=-1)) + 1, scopes)
         finite = end[end < FOREVER]
         self.low = int(start.min(initial=FOREVER)) if len(start) else 0
         self.high = max(int(finite.max(initial=self.low)), int(start.max(initial=self.low)))

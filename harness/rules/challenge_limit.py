@@ -1,0 +1,174 @@
+"""Rules on the challenge limit: never more than declared, never refused before, and nothing else counts."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.bounds import sliding
+from harness.rules.bounds.lanes import Ints, Lanes
+from harness.rules.challenge_refusals import LIMITED, OTHERS, REFUSALS, REPLAYS, STALE, Refusals, refusals_of
+from harness.rules.challenges import challenges_of
+from harness.rules.limited import Limited, by_era
+from harness.rules.registry import Finding, Violation, rule
+from harness.rules.told import ago, who
+
+UNDECLARED: Final = "limits.challenges (count and window) in the profile."
+MORE: Final = "A plan with a challenge-limit stage drives scopes to the limit; a short window or control.reset helps."
+ALONE: Final = "target.exclusive = true in the profile, where nobody else uses the target meanwhile."
+SOURCE: Final = "openapi.yaml 409 CHALLENGE_LIMIT_EXCEEDED; the count and window are those of the profile"
+CLOSE: Final = 0.05  # of the limit: how far from it the highest limit that all refusals allow may be for a pass
+SHOWN: Final = 100  # violations that are spelt out
+
+# For each thing that may wrongly count: what the target did if it counts, and what an occasion to see it is.
+SPEAKS: Final = {
+    REPLAYS: ("replays of served calls were counted", "calls served beside so many replays"),
+    LIMITED: ("calls refused with 429 were counted", "calls served beside so many 429"),
+    REFUSALS: ("refused calls were counted", "calls served beside so many refusals"),
+    OTHERS: ("challenges of others were counted", "calls served beside so many challenges of others"),
+    STALE: ("challenges were counted after their window, or after a reset", "calls served after so many earlier ones"),
+}
+
+
+@rule(
+    "challenge-limit-upper",
+    family="challenge limit",
+    severity="must",
+    scope="history",
+    statement="In no window does a scope get more challenges than the limit, however many are asked for at once.",
+    source=SOURCE,
+    advice="Count and issue in one atomic step: two requests that look before either writes both see room.",
+)
+def challenge_limit_upper(history: History, profile: Profile) -> Finding:
+    limit = profile.challenges
+    if limit is None:
+        return Finding(0, lacks=UNDECLARED)
+    limited, count = challenges_of(history, profile), limit.count * profile.target.hosts
+    window = limited.slack.short(limit.window_ns)
+    admitted, refused = by_era(limited.resets, limited.admitted, limited.refused)
+    crowds, total = sliding.crowds(admitted, count, window)
+    crowds = crowds or sliding.chained(admitted, count, window)
+    filled = sliding.filled(admitted, count, window, refused)
+    violations = tuple(_too_many(limited, admitted, crowd, count, limit.window_ns) for crowd in crowds)
+    if filled or violations:
+        note = f"windows filled to {count:,} while more was refused"
+        return Finding(max(filled, len(violations)), violations, max(total, len(violations)), note=note)
+    most = sliding.most(admitted, window)
+    seen = f"no more than {most:,} of {count:,} challenges surely fell into one window of {ago(limit.window_ns)}"
+    if most >= count:
+        return Finding(0, shortfall=f"{seen}, and nothing more was asked for meanwhile", lacks=MORE)
+    return Finding(0, note=seen, lacks=MORE)
+
+
+def _too_many(limited: Limited, lanes: Lanes, crowd: sliding.Crowd, count: int, window: int) -> Violation:
+    places = lanes.place[lanes.within(crowd.scope, crowd.start, crowd.end)[: crowd.many]]
+    whose = who(limited.pushes, int(places[0])).split(" on ")[0]
+    span = ago(crowd.end - crowd.start)
+    told = f"{whose}: {crowd.many:,} challenges within {span}, where the limit is {count:,} in {ago(window)}"
+    return Violation(_rows(limited, places), told)
+
+
+def _rows(limited: Limited, places: Ints) -> tuple[int, ...]:
+    return tuple(int(row) for row in np.sort(limited.pushes.row[places]))
+
+
+@rule(
+    "challenge-limit-lower",
+    family="challenge limit",
+    severity="must",
+    scope="history",
+    statement="CHALLENGE_LIMIT_EXCEEDED is never given while fewer challenges than the limit can have counted.",
+    source=SOURCE,
+    advice="Look for an off-by-one, a hidden second challenge after a lost answer, or a window longer than declared.",
+    sound_with_gaps=False,
+)
+def challenge_limit_lower(history: History, profile: Profile) -> Finding:
+    if profile.challenges is None:
+        return Finding(0, lacks=UNDECLARED)
+    refusals, count = refusals_of(history, profile), profile.challenges.count
+    lacks = MORE if profile.target.exclusive else ALONE
+    violations, total = _wrong(refusals, "")
+    if not len(refusals.place):
+        return Finding(0, shortfall=refusals.undecided, lacks=lacks)
+    highest = int(refusals.counted.min())
+    note, shortfall = f"refused with at least {highest:,} of {count:,} that can have counted", ""
+    if highest > count * (1 + CLOSE):
+        shortfall = f"{len(refusals.place):,} refusals, but a limit of up to {highest:,} would explain them all"
+    return Finding(len(refusals.place), violations, total, shortfall, note, lacks)
+
+
+def _wrong(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int]:
+    """The refusals that are wrong for one cause, earliest first, each with all that can have counted; their number."""
+    count, window = refusals.limit.count, ago(refusals.limit.window_ns)
+    because = f"; it fits if {SPEAKS[cause][0]}" if cause else ""
+    chosen = refusals.explained(cause)
+    made = []
+    for n in chosen[:SHOWN].tolist():
+        place = int(refusals.place[n])
+        told = f"{who(refusals.limited.pushes, place)}: refused with CHALLENGE_LIMIT_EXCEEDED though at most "
+        told += f"{refusals.counted[n]:,} of {count:,} challenges in {window} can have counted{because}"
+        made.append(Violation(_rows(refusals.limited, np.append(refusals.counted_at(n), place)), told))
+    return tuple(made), len(chosen)
+
+
+def counts_not(cause: str, history: History, profile: Profile) -> Finding:
+    """What is known of one thing that must not use up the challenge limit."""
+    if profile.challenges is None:
+        return Finding(0, lacks=UNDECLARED)
+    refusals = refusals_of(history, profile)
+    violations, total = _wrong(refusals, cause)
+    occasions = refusals.blame.occasions[cause] + total
+    if cause == REPLAYS:
+        violations = tuple(sorted((*violations, *_repeated(refusals)), key=lambda one: one.rows[-1]))
+        total, occasions = total + len(refusals.repeated), occasions + refusals.at_limit + len(refusals.repeated)
+    return Finding(occasions, violations, total, note=SPEAKS[cause][1], lacks=MORE)
+
+
+def _repeated(refusals: Refusals) -> list[Violation]:
+    """Refusals of calls that had been served before: a replay is no new challenge."""
+    made = []
+    for place, earlier in list(zip(refusals.repeated.tolist(), refusals.earlier.tolist(), strict=True))[:SHOWN]:
+        told = f"{who(refusals.limited.pushes, place)}: a replay was refused with CHALLENGE_LIMIT_EXCEEDED"
+        made.append(Violation(_rows(refusals.limited, np.array([earlier, place])), told))
+    return made
+
+
+def _register(rule_id: str, statement: str, advice: str) -> None:
+    def check(history: History, profile: Profile) -> Finding:
+        return counts_not(rule_id, history, profile)
+
+    made: Callable[[Callable[[History, Profile], Finding]], object] = rule(
+        rule_id,
+        family="challenge limit",
+        severity="must",
+        scope="history",
+        statement=statement,
+        source=SOURCE,
+        advice=advice,
+        sound_with_gaps=False,
+    )
+    made(check)
+
+
+_register(
+    REPLAYS,
+    "A replay uses up nothing of the challenge limit, and is served when nothing is left of it.",
+    "Look the idempotency-ref up before the limit is looked at, and count where the challenge is written.",
+)
+_register(
+    REFUSALS,
+    "A refused request uses up nothing of the challenge limit.",
+    "Count where the challenge is written, not where the request comes in.",
+)
+_register(
+    OTHERS,
+    "The challenges of other users, or of other programmes, use up nothing of a scope's limit.",
+    "Look at the key of the counter: it must hold the whole scope and nothing less.",
+)
+_register(
+    STALE,
+    "A challenge leaves the count when its window is over, and when the target is reset.",
+    "Look at the window's unit and length, and at what removes old entries.",
+)

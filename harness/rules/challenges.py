@@ -1,0 +1,83 @@
+"""The challenges of a history as a limit counts them: each once, however often it was answered."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.bounds.lanes import Lanes
+from harness.rules.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
+from harness.rules.operations import FOREVER, Ints, Pushes, effects_of, once_a_history, pushes_of, resets_of
+
+
+@dataclass(frozen=True)
+class Issued:
+    """Challenges that were, or may have been, issued: one for each operation, era and id; `id` -1 where none is known.
+
+    `place` is that of the exchange in which it was first received, or of the unknown one sent first.
+    """
+
+    scope: Ints
+    start: Ints
+    end: Ints
+    id: Ints
+    place: Ints
+
+    @property
+    def columns(self) -> tuple[Ints, ...]:
+        return self.scope, self.start, self.end, self.id, self.place
+
+
+@once_a_history
+def challenges_of(history: History, profile: Profile) -> Limited:
+    """The declared challenge limit over a history."""
+    limit = profile.challenges
+    assert limit is not None
+    pushes, resets = pushes_of(history, profile), resets_of(history, profile)
+    raw = pushes.person if limit.scope == "user" else pushes.programme
+    scope, scopes = numbered(raw)
+    known, lost = issued(pushes, profile, scope, resets.era(pushes.sent))
+    anywhere = pushes.has_intent(*AMBIGUOUS) | (raw < 0)
+    once = _first_of_each_id(known)
+    clear = ~anywhere[once.place]
+    refused = np.flatnonzero(pushes.exhausted & trusted(pushes, profile) & ~pushes.vague)
+    both = Issued(*(np.concatenate(pair) for pair in zip(known.columns, lost.columns, strict=True)))
+    rows, whose = spread(both.scope, anywhere[both.place], np.unique(scope[refused]))
+    return Limited(
+        pushes=pushes,
+        scope=scope,
+        admitted=Lanes(once.scope[clear], once.start[clear], once.end[clear], once.place[clear], scopes),
+        countable=Lanes(whose, both.start[rows], both.end[rows], both.place[rows], scopes),
+        refused=Lanes(scope[refused], pushes.sent[refused], pushes.received[refused], refused, scopes),
+        resets=resets,
+        slack=slack_of(history, profile),
+    )
+
+
+def issued(pushes: Pushes, profile: Profile, scope: Ints, era: Ints) -> tuple[Issued, Issued]:
+    """The challenges whose ids are known, and the operations that are nothing but unknown outcomes.
+
+    An operation is taken anew in each era, as a reset may make the target forget refs.
+    """
+    life = np.asarray(pd.factorize(pushes.op * (int(era.max(initial=0)) + 1) + era)[0], np.int64)
+    effects = effects_of(pushes, profile, life, int(life.max(initial=-1)) + 1)
+    yes = np.flatnonzero(pushes.success)
+    yes = yes[np.argsort(pushes.received[yes], kind="stable")]
+    pairs = life[yes] * (int(pushes.id.max(initial=0)) + 1) + pushes.id[yes]
+    yes = yes[~pd.Series(pairs).duplicated().to_numpy()]
+    known = Issued(scope[yes], effects.start[life[yes]], pushes.received[yes], pushes.id[yes], yes)
+    no = np.flatnonzero(pushes.unknown & ~effects.sure[life])
+    no = no[~pd.Series(life[no]).duplicated().to_numpy()]
+    lost = Issued(scope[no], effects.start[life[no]], effects.end[life[no]], np.full(len(no), -1, np.int64), no)
+    return known, lost
+
+
+def _first_of_each_id(known: Issued) -> Issued:
+    """Each id once, received when it was first received, from an operation that began when the first of them did."""
+    frame = pd.DataFrame({"id": known.id, "start": known.start})
+    starts = frame.groupby("id", sort=False)["start"].transform("min").to_numpy(np.int64)
+    first = ~frame["id"].duplicated().to_numpy()
+    assert (known.end[first] < FOREVER).all()
+    return Issued(known.scope[first], starts[first], known.end[first], known.id[first], known.place[first])

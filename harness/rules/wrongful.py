@@ -1,0 +1,129 @@
+"""Refusals for a limit that was not reached, and what would explain each: the rule to blame is the first that does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from harness.rules.bounds import sliding
+from harness.rules.bounds.lanes import Flags, Ints, Lanes
+
+MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments at which a limiter decided: in `[start, end]` of a scope, each with the end of what had surely left."""
+
+    scope: Ints
+    start: Ints
+    end: Ints
+    cutoff: Ints
+
+    def where(self, chosen: Flags | Ints) -> "Moments":
+        return Moments(self.scope[chosen], self.start[chosen], self.end[chosen], self.cutoff[chosen])
+
+
+Count = Callable[[Moments], Ints]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that a limiter may wrongly count. `most` and `least` say how much more that makes at each moment.
+
+    `rule` promises that it does not count. `fitted` gives a `least` that
+    goes no further than some refusals need to be explained.
+    """
+
+    rule: str
+    most: Count
+    least: Count
+    fitted: Callable[[Moments], Count] | None = None
+
+
+def counted_too(rule: str, lanes: Lanes, itself: int = 0) -> Cause:
+    """These intervals of the scope count as well. `itself`: 1 where every refusal is one of them."""
+
+    def most(at: Moments) -> Ints:
+        return sliding.possible(lanes, at.scope, at.end, at.cutoff) - itself
+
+    def least(at: Moments) -> Ints:
+        return sliding.sure(lanes, at.scope, at.start, at.cutoff)
+
+    return Cause(rule, most, least)
+
+
+def shared(rule: str, countable: Lanes, admitted: Lanes) -> Cause:
+    """All scopes are counted together."""
+    everybody, served = (Lanes(np.zeros_like(one.scope), one.start, one.end, scopes=1) for one in (countable, admitted))
+
+    def most(at: Moments) -> Ints:
+        own = sliding.possible(countable, at.scope, at.end, at.cutoff)
+        return sliding.possible(everybody, np.zeros_like(at.scope), at.end, at.cutoff) - own
+
+    def least(at: Moments) -> Ints:
+        own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
+        return np.maximum(sliding.sure(served, np.zeros_like(at.scope), at.start, at.cutoff) - own, 0)
+
+    return Cause(rule, most, least)
+
+
+def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> Cause:
+    """What should have left the count still counts: for ever, or, when fitted, as long as refusals need it to."""
+
+    def most(at: Moments) -> Ints:
+        return countable.over(at.scope, np.minimum(at.cutoff, at.end)) - countable.first[at.scope]
+
+    def least(at: Moments) -> Ints:
+        return admitted.over(at.scope, np.minimum(at.cutoff, at.start)) - admitted.first[at.scope]
+
+    def fitted(explained: Moments) -> Count:
+        place = countable.begun(explained.scope, explained.end) - count
+        ended = countable.ends[place] - explained.scope * countable.span + countable.low - 1
+        window = int((explained.end - ended).max())
+
+        def back(at: Moments) -> Ints:
+            own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
+            return np.maximum(sliding.sure(admitted, at.scope, at.start, at.end - window) - own, 0)
+
+        return back
+
+    return Cause(rule, most, least, fitted)
+
+
+@dataclass(frozen=True)
+class Blame:
+    """For each cause, by its rule, how often it could have shown and which of the wrong refusals it explains.
+
+    `none` are those that nothing explains.
+    """
+
+    occasions: dict[str, int]
+    explained: dict[str, Ints]
+    none: Ints
+
+
+def blame(
+    wrong: Moments, counted: Ints, served: Moments, admitted: Lanes, count: int, causes: tuple[Cause, ...]
+) -> Blame:
+    """Decide for each wrong refusal, of which at most `counted` can have counted, what explains it.
+
+    A cause predicts that nobody is served once it makes up the count. `served` are moments at which somebody was: where
+    these contradict a cause more often than refusals speak for it, it is not what is wrong with this target.
+    """
+    step = max(-(-len(served.scope) // MOST_ASKED), 1)
+    served = served.where(np.arange(0, len(served.scope), step))
+    own = sliding.sure(admitted, served.scope, served.start, served.cutoff)
+    left = np.ones(len(counted), np.bool_)
+    occasions, found = {}, {}
+    for cause in causes:
+        seen = occasions[cause.rule] = int((own + cause.least(served) >= count).sum())
+        explained = (
+            np.flatnonzero(left & (counted + cause.most(wrong) >= count)) if left.any() else np.zeros(0, np.int64)
+        )
+        if len(explained) and cause.fitted is not None:
+            seen = int((own + cause.fitted(wrong.where(explained))(served) >= count).sum())
+        found[cause.rule] = explained if len(explained) > seen else explained[:0]
+        left[found[cause.rule]] = False
+    return Blame(occasions, found, np.flatnonzero(left))
