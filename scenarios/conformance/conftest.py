@@ -1,0 +1,137 @@
+"""Joins pytest to the stage: one sender for all tests, cases from data, progress, and what is left in the run folder."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from harness.errors import ExitCode, HarnessError
+from harness.profile import load_profile
+from harness.run_folder import open_run
+from scenarios.conformance import ENV_PROFILE, ENV_RUN, ENV_SEED
+from scenarios.conformance.desk import Desk
+from scenarios.conformance.outcome import Outcome
+from scenarios.conformance.stage import Stage
+
+STAGE: Final = pytest.StashKey[Stage]()
+OUTCOME: Final = pytest.StashKey[Outcome]()
+DESK: Final = pytest.StashKey[Desk]()
+PROGRESS_S: Final = 1.0
+# What spends limits and settles tokens comes last, so that a small pool serves the rest first.
+ORDER: Final = ("test_basics", "test_matrix", "test_http", "test_generated", "test_credentials", "test_refs", "test_settle",
+                "test_limits", "test_rate")  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stepup-seed", type=int, default=None, help="Makes what is sent the same again.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.collectonly or config.getoption("help", default=False):
+        return
+    try:
+        stage, dealt = _begin(config)
+    except HarnessError as error:
+        pytest.exit(str(error), returncode=int(error.code))
+    config.stash[STAGE] = stage
+    config.stash[DESK] = Desk(stage, dealt)
+    config.stash[OUTCOME] = Outcome()
+
+
+def _begin(config: pytest.Config) -> tuple[Stage, list[int]]:
+    profile_path, run = os.environ.get(ENV_PROFILE), os.environ.get(ENV_RUN)
+    if not profile_path or not run:
+        raise HarnessError(
+            f"conformance: {ENV_PROFILE} and {ENV_RUN} are not set",
+            hint="Start the scenarios with `stepup conformance -- ARGUMENTS`; it sets them and judges the history.",
+        )
+    profile = load_profile(Path(profile_path))
+    facts = open_run(Path(run)).facts
+    seed = config.getoption("--stepup-seed")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    stage = Stage(profile, Path(run), worker, int(os.environ.get(ENV_SEED, "1")) if seed is None else seed)
+    return stage, list((facts.get("deal") or {}).get("conformance", []))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    stage = config.stash.get(STAGE, None)
+    if stage is not None:
+        config.stash[OUTCOME].write(stage)
+        stage.close()
+
+
+@pytest.fixture(scope="session")
+def stage(pytestconfig: pytest.Config) -> Stage:
+    """The one sender."""
+    return pytestconfig.stash[STAGE]
+
+
+@pytest.fixture(scope="session")
+def desk(pytestconfig: pytest.Config) -> Desk:
+    """The users of the pool."""
+    return pytestconfig.stash[DESK]
+
+
+@pytest.fixture(autouse=True)
+def _named(request: pytest.FixtureRequest, stage: Stage) -> Iterator[None]:
+    """Every exchange carries the name of the test that made it, in the form that `-k` takes."""
+    stage.case = request.node.name
+    stage.scenario = request.node.path.stem.removeprefix("test_")
+    yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(ORDER)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """No dots: progress is told in lines, which a log can hold."""
+    if report.passed:
+        return ("passed" if report.when == "call" else ""), "", "PASSED"
+    return (report.outcome if report.when != "teardown" or report.failed else ""), "", report.outcome.upper()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    PROGRESS.note(report)
+
+
+class Progress:
+    """Counts cases and prints a line about once a second."""
+
+    def __init__(self) -> None:
+        self.config: pytest.Config | None = None
+        self._told = 0.0
+
+    def note(self, report: pytest.TestReport) -> None:
+        if self.config is None:
+            return
+        self.config.stash[OUTCOME].note(report)
+        if time.monotonic() - self._told >= PROGRESS_S:
+            self._told = time.monotonic()
+            self.tell()
+
+    def tell(self) -> None:
+        assert self.config is not None
+        reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(self.config.stash[OUTCOME].line(self.config.stash[STAGE]))
+
+
+PROGRESS: Final = Progress()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    PROGRESS.config = session.config if OUTCOME in session.config.stash else None
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = int(ExitCode.USAGE)
+    if PROGRESS.config is not None:
+        PROGRESS.tell()

@@ -1,0 +1,195 @@
+"""Finds for each case a user of the pool who fits, spends limits with care, and says what the pool lacks."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Literal, NoReturn
+
+import pytest
+
+from harness.pool import User
+from scenarios.conformance.draft import draft_for
+from scenarios.conformance.stage import Stage
+
+Role = Literal[
+    "plain", "logged_out", "impersonator", "lacking", "unsupported", "pending", "accepted", "declined", "limited"
+]
+SHORT_WAIT_S: Final = 1.0  # rather than a reset, which makes the target forget what history rules look at
+LONG_WAIT_S: Final = 15.0  # for one case, where the target cannot be reset
+ALL_WAITS_S: Final = 120.0  # for the whole stage
+LARGEST_LIMIT: Final = 200  # challenges; a larger limit is the load stage's to reach
+
+
+class Desk:
+    """The users of this stage. Every choice is the same again for the same pool and the same order of cases."""
+
+    def __init__(self, stage: Stage, dealt: list[int]) -> None:
+        self.stage = stage
+        pool = stage.profile.pool
+        self.users = [pool.users[index] for index in dealt if index < len(pool.users)] or list(pool.users)
+        self._turn: dict[int, int] = {}
+        self._turns = 0
+        self._kept: dict[tuple[Role, str], User] = {}
+        self._waited_s = 0.0
+
+    def find(self, role: Role = "plain", channel: str = "", *, need: int = 1, without: tuple[int, ...] = ()) -> User:
+        """A user in this role who can use `channel` (any where empty) and be issued `need` challenges.
+
+        `without` are persons that will not do. Skips the test, with the reason, where the pool has none.
+        """
+        if role in ("logged_out", "impersonator"):
+            return self._of_state(role)
+        if role == "lacking":
+            return self._first(
+                lambda user: channel not in (*user.channels, *user.unsupported), f"not enrolled on {channel}"
+            )
+        if role == "unsupported":
+            return self._first(lambda user: channel in user.unsupported, f"whose programme does not offer {channel}")
+        if role != "plain":
+            return self._in_state(role, channel)
+        fits = [user for user in self.users if self._fits(user, channel) and user.person not in without]
+        if not fits:
+            self._lacks(
+                f"no active user enrolled on {channel or 'a channel'}" + (" besides those in use" if without else "")
+            )
+        return self._use(self._unspent(fits, need))
+
+    def key_of_other_programme(self, user: User) -> str:
+        """An api-key that is good, but of another programme than the user's."""
+        key = next((one.api_key for one in self.stage.profile.pool.users if one.programme != user.programme), None)
+        return key if key is not None else self._lacks("users of one programme only")
+
+    def key_beside(self, user: User) -> User | None:
+        """Another user with another api-key, preferably of the same programme."""
+        others = [one for one in self.stage.profile.pool.users if one.key != user.key]
+        return next((one for one in others if one.programme == user.programme), others[0] if others else None)
+
+    def login_beside(self, user: User) -> User:
+        """Another token of the same person."""
+        pool = self.stage.profile.pool
+        found = next((one for one in pool.active if one.person == user.person and one.index != user.index), None)
+        return found if found is not None else self._lacks("no person with two tokens")
+
+    def with_two_logins(self, channel: str = "") -> User:
+        """A user who has another token of the same person."""
+        persons = [user.person for user in self.users if user.state == "active"]
+        return self._first(lambda user: self._fits(user, channel) and persons.count(user.person) > 1, "logged in twice")
+
+    def settle(self, user: User, channel: str, how: Literal["accept", "decline"]) -> None:
+        """Issue a challenge and have it accepted or declined; skips where the target has no such call."""
+        if getattr(self.stage.profile.control, how) is None:
+            pytest.skip(f"the profile has no control call to {how} a challenge")
+        issued = self.stage.check(self.stage.send(draft_for(user, channel)))
+        done = getattr(self.stage.control, how)(issued.challenge, user.index)
+        self.stage.ledger.settle(user, how, sure=done)
+        if not done:
+            pytest.skip(f"the control call to {how} a challenge was refused")
+
+    def _in_state(self, role: Role, channel: str) -> User:
+        """A user whose token is in a state; one is made and used for all cases that ask for it."""
+        wanted = {"accepted": "after-accept", "declined": "after-decline", "limited": "limit-reached"}.get(
+            role, "pending"
+        )
+        kept = self._kept.get((role, channel))
+        if kept is not None and wanted in self.stage.ledger.states(kept, time.monotonic_ns())[0]:
+            return kept
+        user = self.find("plain", channel, need=1)
+        if role == "pending":
+            self.stage.check(self.stage.send(draft_for(user, channel)))
+        elif role == "limited":
+            self.drive(user, channel)
+        else:
+            self.settle(user, channel, "accept" if role == "accepted" else "decline")
+        self._kept[(role, channel)] = user
+        return user
+
+    def drive(self, user: User, channel: str) -> int:
+        """Issue challenges until the user's scope has as many as the limit allows; how many it took."""
+        limit = self.stage.profile.challenges
+        if limit is None:
+            pytest.skip("the profile declares no limit of challenges")
+        if self.stage.profile.policy.in_flight == "reject":
+            pytest.skip("one challenge at a time for each token: the limit cannot be reached by one token at once")
+        if limit.count > LARGEST_LIMIT:
+            pytest.skip(f"a limit of {limit.count} challenges is the load stage's to reach")
+        if limit.window_ns < limit.count * 10**7:
+            pytest.skip("the limit's window is too short to reach the limit by one request at a time")
+        issued = 0
+        while self.stage.ledger.used(user, time.monotonic_ns())[1] < limit.count:
+            self.stage.check(self.stage.send(draft_for(user, channel)))
+            issued += 1
+        return issued
+
+    def _fits(self, user: User, channel: str) -> bool:
+        known = user.state == "active" and user.index not in self.stage.expired
+        return known and (channel in user.usable if channel else bool(user.usable))
+
+    def _of_state(self, state: str) -> User:
+        found = [user for user in self.stage.profile.pool.users if user.state == state]
+        return found[0] if found else self._lacks(f"no user with state '{state}'")
+
+    def _first(self, fits: Callable[[User], bool], what: str) -> User:
+        known = [user for user in self.users if user.state == "active" and user.index not in self.stage.expired]
+        found = [user for user in known if fits(user)]
+        if not found:
+            self._lacks(f"no active user {what}")
+        clear = [user for user in found if self._clear(user, 1)]
+        return self._use(min(clear or found, key=self._last_use))
+
+    def _unspent(self, fits: list[User], need: int) -> User:
+        """The one used longest ago of those with nothing in the way; waits or resets until there is one."""
+        for _ in range(2):
+            clear = [user for user in fits if self._clear(user, need)]
+            if clear:
+                return min(clear, key=self._last_use)
+            if not self._make_room(fits, need):
+                break
+        clear = [user for user in fits if self._clear(user, need)]
+        if clear:
+            return min(clear, key=self._last_use)
+        pytest.skip(self._used_up(need))
+
+    def _used_up(self, need: int) -> str:
+        limit = self.stage.profile.challenges
+        if limit is not None and need > limit.count:
+            return f"it takes {need} challenges, and the limit is {limit.count}"
+        return "every fitting user is settled, pending or at the limit, and the target cannot be told to forget"
+
+    def _clear(self, user: User, need: int) -> bool:
+        now = time.monotonic_ns()
+        sure, unsure = self.stage.ledger.states(user, now)
+        blocking = (sure | unsure) - ({"pending"} if self.stage.profile.policy.in_flight == "allow" else set())
+        return not blocking and (need == 0 or self.stage.ledger.left(user, now) >= need)
+
+    def _make_room(self, fits: list[User], need: int) -> bool:
+        """Wait for the limit's window or reset the target; False where neither helps."""
+        now = time.monotonic_ns()
+        waits = [(self.stage.ledger.frees_at(user, now) - now) / 1e9 for user in fits]
+        soonest = min((wait for wait in waits if wait > 0), default=float("inf"))
+        limit = self.stage.profile.challenges
+        hopeless = limit is not None and need > limit.count
+        if hopeless or (soonest > SHORT_WAIT_S and self.reset()):
+            return not hopeless
+        if soonest > min(LONG_WAIT_S, ALL_WAITS_S - self._waited_s):
+            return False
+        self._waited_s += soonest
+        time.sleep(soonest)
+        return True
+
+    def reset(self) -> bool:
+        """Make the target forget, where it can; False where it cannot."""
+        if not self.stage.control.reset():
+            return False
+        self.stage.ledger.forget()
+        self._kept.clear()
+        return True
+
+    def _use(self, user: User) -> User:
+        self._turns += 1
+        self._turn[user.person] = self._turns
+        return user
+
+    def _last_use(self, user: User) -> int:
+        return self._turn.get(user.person, 0)
+
+    def _lacks(self, what: str) -> NoReturn:
+        pytest.skip(f"the pool has {what}")

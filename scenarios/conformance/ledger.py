@@ -1,0 +1,124 @@
+"""What the stage has done to each user so far, and so what may be expected of the next request."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from harness.history import Exchange
+from harness.pool import User
+from harness.profile import Profile
+
+MARGIN_NS: Final = 500 * 10**6  # how late a request may be decided on, for what is expected of it to be sure
+Operation = tuple[int, str, str]  # person, channel, ref
+
+
+@dataclass(frozen=True)
+class Spent:
+    """One challenge, issued at some time between sending and receiving. `sure`: it was answered with its id."""
+
+    sent: int
+    received: int
+    sure: bool
+
+
+class Ledger:
+    """Challenges issued, tokens settled and refs used, by what was sent and answered. Times as in `Exchange`."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self.forget()
+        self.ids: dict[str, Operation | None] = {}
+
+    def forget(self) -> None:
+        """The target was told to forget limits and challenges; what it still remembers of them is open."""
+        self.known: dict[Operation, str] = {}
+        self.maybe: set[Operation] = set()
+        self._spent: dict[int, list[Spent]] = defaultdict(list)
+        self._settled: dict[int, str] = {}
+        self._doubtful: set[int] = set()
+        self._pending: dict[int, list[Spent]] = defaultdict(list)
+
+    def note(self, exchange: Exchange, user: User | None) -> None:
+        """Remember what an exchange of the operation did."""
+        if user is None or exchange.outcome == "refused":
+            return
+        operation = (user.person, exchange.channel, exchange.ref) if exchange.ref is not None else None
+        if operation in self.known or exchange.challenge_id in self.ids:
+            return
+        spent = Spent(exchange.sent, exchange.received, exchange.outcome == "ok")
+        self._spent[self._scope(user)].append(spent)
+        self._pending[user.index].append(spent)
+        if not spent.sure and operation:
+            self.maybe.add(operation)
+        if exchange.challenge_id:
+            self.ids[exchange.challenge_id] = operation
+            if operation:
+                self.known[operation] = exchange.challenge_id
+                self.maybe.discard(operation)
+
+    def settle(self, user: User, how: Literal["accept", "decline"], *, sure: bool = True) -> None:
+        """A challenge of this token was accepted or declined."""
+        if sure:
+            self._settled[user.index] = f"after-{how}"
+        else:
+            self._doubtful.add(user.index)
+
+    def doubt(self, user: User) -> None:
+        """This token turned out to be in another state than it was left in, as by an earlier run."""
+        self._doubtful.add(user.index)
+
+    def states(self, user: User, now: int) -> tuple[set[str], frozenset[str]]:
+        """Intents that follow from the token's and the person's state for a new operation: the sure, and the unsure."""
+        sure: set[str] = set()
+        unsure: set[str] = set()
+        if user.index in self._settled:
+            sure.add(self._settled[user.index])
+        if user.index in self._doubtful:
+            unsure |= {"after-accept", "after-decline"}
+        (sure if self._surely_pending(user, now) else unsure).update(self._if_pending(user, now))
+        least, most = self.used(user, now)
+        limit = self._profile.challenges
+        if limit is not None and most >= limit.count:
+            (sure if least >= limit.count else unsure).add("limit-reached")
+        return sure, frozenset(unsure)
+
+    def used(self, user: User, now: int) -> tuple[int, int]:
+        """How many challenges of this user's scope surely, and at most, count in the limit's window from now on."""
+        limit = self._profile.challenges
+        if limit is None:
+            return 0, 0
+        slack = self._profile.target.clock_step_ns + limit.window_ns // 5000
+        spent = self._spent[self._scope(user)]
+        least = sum(one.sure and one.sent > now + MARGIN_NS - limit.window_ns + slack for one in spent)
+        return least, sum(one.received > now - limit.window_ns - slack for one in spent)
+
+    def left(self, user: User, now: int) -> int:
+        """How many challenges this user can surely still be issued, as far as is known; many where none is declared."""
+        limit = self._profile.challenges
+        return 10**6 if limit is None else limit.count - self.used(user, now)[1]
+
+    def frees_at(self, user: User, now: int) -> int:
+        """When the oldest challenge of this user's scope leaves the window."""
+        limit = self._profile.challenges
+        inside = [one.received for one in self._spent[self._scope(user)]]
+        if limit is None or not inside:
+            return now
+        recent = sorted(inside)[-limit.count :]
+        return recent[0] + limit.window_ns + limit.window_ns // 5000 + 2 * self._profile.target.clock_step_ns
+
+    def _if_pending(self, user: User, now: int) -> set[str]:
+        return {"pending"} if self._still_pending(user, now, slack=1) else set()
+
+    def _surely_pending(self, user: User, now: int) -> bool:
+        return any(one.sure for one in self._still_pending(user, now + MARGIN_NS, slack=-1))
+
+    def _still_pending(self, user: User, now: int, slack: int) -> list[Spent]:
+        lasts = self._profile.policy.in_flight_for_ns
+        if lasts is None:
+            return self._pending[user.index]
+        lasts += slack * (self._profile.target.clock_step_ns + lasts // 5000)
+        return [one for one in self._pending[user.index] if (one.sent if slack < 0 else one.received) + lasts > now]
+
+    def _scope(self, user: User) -> int:
+        limit = self._profile.challenges
+        return user.programme if limit is not None and limit.scope == "programme" else user.person

@@ -1,0 +1,255 @@
+"""The stage's one sender: every request, whoever thought of it, is paced, sent, read, recorded and held to its case."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from harness.answer import Answer as Read
+from harness.answer import read_answer
+from harness.case import INTENTS, allows
+from harness.control import ControlClient
+from harness.errors import ExitCode
+from harness.history import Exchange, Recorder, outcome_of
+from harness.pool import User
+from harness.profile import Profile
+from harness.redact import Redactor
+from harness.spec import load_spec
+from scenarios.conformance.classify import intents_of, key_number, token_user
+from scenarios.conformance.draft import Draft
+from scenarios.conformance.evidence import Evidence, answered
+from scenarios.conformance.ledger import Ledger
+from scenarios.conformance.pace import Pace
+from scenarios.conformance.precedence import BEHIND_CREDENTIALS, judged_as
+from scenarios.conformance.wire import Answer, Wire
+
+KEPT_BODY: Final = 2048  # bytes; what matters of a body stands at its beginning
+CONNECT_TRIES: Final = 30  # 0.1 s apart: a target that is being started anew is waited for
+DEAD_AFTER: Final = 3  # requests in a row that end in a timeout
+GARBAGE_AFTER: Final = 20  # answers in a row that are no HTTP
+RETRIES_LIMITED: Final = 3
+LONGEST_RETRY_S: Final = 10.0
+# A gateway may answer these before the service sees them, in a form of its own.
+GATEWAY: Final = (
+    "http-broken", "path-missed", "path-odd", "channel-empty", "channel-encoded", "channel-slash", "method-unknown",
+    "http-legal",
+)  # fmt: skip
+
+
+class CaseFailed(AssertionError):
+    """A case was answered otherwise than it allows."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One request and what came of it."""
+
+    draft: Draft
+    answer: Answer
+    read: Read
+    intent: str
+    allowed: tuple[str, ...]
+    user: User | None
+    case: str
+
+    @property
+    def status(self) -> int:
+        return self.answer.status
+
+    @property
+    def challenge(self) -> str:
+        return self.read.challenge_id
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit refused that the case did not ask for."""
+        by_limit = self.status == 429 or self.read.error_code == "CHALLENGE_LIMIT_EXCEEDED"
+        return by_limit and not allows(self.allowed, self.status, self.read.error_code)
+
+
+@dataclass
+class Counts:
+    """What the stage has sent, for progress and conformance.json."""
+
+    sent: int = 0
+    statuses: dict[str, dict[str, int]] = field(default_factory=dict)  # intent -> status -> how often
+    timeouts: int = 0
+    garbage: int = 0
+
+
+class Stage:
+    """A target under test, with the record of everything that was sent to it."""
+
+    def __init__(self, profile: Profile, run: Path, worker: str, seed: int) -> None:
+        self.profile = profile
+        self.run = run
+        self.seed = seed
+        self.spec = load_spec()
+        self.redactor = Redactor(profile.secrets())
+        self.recorder = Recorder(run / "history", "conformance", worker, self.redactor)
+        self.control = ControlClient(profile, self.recorder)
+        self.wire = Wire(profile.target.base_url, profile.target.ca_file)
+        self.evidence = Evidence(profile, self.wire.host, self.wire.prefix)
+        self.ledger = Ledger(profile)
+        self.pace = Pace(profile)
+        self.counts = Counts()
+        self.case = ""
+        self.scenario = ""
+        self.expired: dict[int, str] = {}
+        self.last: Reply | None = None
+
+    def send(self, draft: Draft, *, intent: str | None = None, allowed: tuple[str, ...] | None = None) -> Reply:
+        """Send a request and record it. `intent` and `allowed` replace what follows from the request and its user.
+
+        A rate limit that refuses although the stage kept under what is declared is given the time that it asks for.
+        """
+        user = token_user(draft, self.profile)
+        key = key_number(draft, self.profile)
+        for _ in range(RETRIES_LIMITED):
+            reply = self._once(draft, user, key, intent, allowed)
+            if reply.status != 429 or not reply.limited:
+                break
+            time.sleep(_wait_s(reply.answer))
+        return reply
+
+    def _once(
+        self, draft: Draft, user: User | None, key: int, intent: str | None, allowed: tuple[str, ...] | None
+    ) -> Reply:
+        person = user.person if user else -1
+        if not self.pace.hold(person, key):
+            pytest.skip("the rate limit's window is too long to wait for")
+        named, outcomes = self._expected(draft, user)
+        answer = self._reach(draft)
+        self.pace.note(person, key, answer.received)
+        read = read_answer(answer.status, answer.header("content-type") or "", answer.body)
+        read = read if draft.method != "HEAD" and answer.status else Read("", "", "")
+        reply = Reply(draft, answer, read, intent or named, allowed or outcomes, user, self.case)
+        self._record(reply, key)
+        self.last = reply
+        return reply
+
+    def _expected(self, draft: Draft, user: User | None) -> tuple[str, tuple[str, ...]]:
+        """Intent and allowed outcomes of a request, from what it says and from what its user has done."""
+        intents = intents_of(draft, self.profile)
+        sure: set[str] = set()
+        unsure: frozenset[str] = frozenset()
+        if user is not None and intents <= BEHIND_CREDENTIALS | {"body-sent", "accept-odd", "query-sent", "http-legal"}:
+            operation = (user.person, draft.channel, draft.ref or "")
+            if draft.ref and operation in self.ledger.known:
+                sure = {"replay"}
+            else:
+                sure, unsure = self.ledger.states(user, time.monotonic_ns())
+        return judged_as(intents | sure, self.profile, unsure)
+
+    def _reach(self, draft: Draft) -> Answer:
+        """Send it, waiting for a target that is away for a moment; end the stage where it is away for good."""
+        scheme = self.profile.target.base_url.partition(":")[0]
+        data = draft.data(self.wire.host, self.wire.prefix, scheme)
+        for _ in range(CONNECT_TRIES):
+            answer = self.wire.exchange(data, method=draft.method)
+            if answer.error != "connect":
+                break
+            time.sleep(0.1)
+        self._alive(answer)
+        return answer
+
+    def _alive(self, answer: Answer) -> None:
+        base = self.profile.target.base_url
+        self.counts.timeouts = self.counts.timeouts + 1 if answer.error == "timeout" else 0
+        self.counts.garbage = self.counts.garbage + 1 if answer.error.startswith(("not HTTP", "too large")) else 0
+        if answer.error == "connect":
+            self.end(f"the target at {base} can no longer be reached", ExitCode.UNREACHABLE)
+        if self.counts.timeouts >= DEAD_AFTER:
+            self.end(
+                f"the target at {base} left {DEAD_AFTER} requests in a row without an answer", ExitCode.UNREACHABLE
+            )
+        if self.counts.garbage >= GARBAGE_AFTER:
+            told = f"{GARBAGE_AFTER} answers in a row ({answer.error})"
+            self.end(f"the target at {base} does not speak HTTP: {told}", ExitCode.UNREACHABLE)
+
+    def end(self, message: str, code: ExitCode) -> None:
+        """End the whole stage with a message that its reader can act on."""
+        pytest.exit(message, returncode=int(code))
+
+    def _record(self, reply: Reply, key: int) -> None:
+        draft, answer, read = reply.draft, reply.answer, reply.read
+        told = self.counts.statuses.setdefault(reply.intent, {})
+        told[str(answer.status)] = told.get(str(answer.status), 0) + 1
+        self.counts.sent += 1
+        exchange = Exchange(
+            scenario=self.scenario, case=reply.case, operation="push", intent=reply.intent,
+            allowed=",".join(reply.allowed), method=draft.method, user=reply.user.index if reply.user else -1, key=key,
+            channel=draft.channel, ref=draft.ref, intended=answer.sent, sent=answer.sent, received=answer.received,
+            status=answer.status, outcome=outcome_of(answer.status, was_sent=answer.error != "connect"),
+            error_code=read.error_code, challenge_id=read.challenge_id, retry_after=answer.header("retry-after"),
+            body_fault=read.fault, error=answer.error, connection=self.wire.connection,
+            headers=json.dumps([list(line) for line in answer.headers]),
+            body=answer.body[:KEPT_BODY].decode("utf-8", "replace"), told=0,
+        )  # fmt: skip
+        self.recorder.add(exchange)
+        self.ledger.note(exchange, reply.user)
+
+    def check(self, reply: Reply) -> Reply:
+        """Fail where the answer is not among those that its case allows, or not in the form that its status has."""
+        __tracebackhide__ = True
+        if reply.limited:
+            pytest.skip(f"a limit refused first ({reply.status} {reply.read.error_code}); its rules look at that")
+        self._lost(reply)
+        problem = self._problem(reply)
+        if problem:
+            raise CaseFailed(self.failure(reply, problem))
+        return reply
+
+    def _problem(self, reply: Reply) -> str:
+        status, code = reply.status, reply.read.error_code
+        if not status and reply.intent == "http-broken" and reply.answer.error == "closed":
+            return ""  # to close the connection is an answer too
+        if not status:
+            return "no answer came"
+        if not allows(reply.allowed, status, code):
+            return "another answer than the case allows"
+        own_form = reply.intent in GATEWAY or (reply.intent == "accept-odd" and status == 406)
+        return "" if not reply.read.fault or (own_form and status >= 300) else reply.read.fault
+
+    def _lost(self, reply: Reply) -> None:
+        """Skip where good credentials got 401 and a plain request of the same user gets it too: the token expired."""
+        user = reply.user
+        if reply.status != 401 or allows(reply.allowed, 401) or user is None or user.state != "active":
+            return
+        from scenarios.conformance.draft import draft_for
+
+        again = self.send(draft_for(user, (user.usable or self.spec.channels)[0]))
+        if again.status == 401:
+            self.expired.setdefault(user.index, reply.case)
+            pytest.skip(f"the token of user {user.index} is no longer accepted: has it expired?")
+
+    def failure(self, reply: Reply, problem: str) -> str:
+        """The message of a failed case."""
+        says = INTENTS[reply.intent].says if reply.intent in INTENTS else reply.intent
+        right = " or ".join(outcome.replace(":", " ") for outcome in reply.allowed)
+        return "\n".join(
+            (
+                f"{problem}: {says}",
+                f"  allowed: {right}",
+                f"  came:    {answered(reply.answer)}",
+                f"  curl:    {self.evidence.curl(reply.draft)}",
+                f"  again:   stepup conformance -- -k '{reply.case}'",
+            )
+        )
+
+    def close(self) -> None:
+        self.wire.close()
+        self.control.close()
+        self.recorder.close(sent=self.counts.sent + self.control.calls)
+
+    def facts(self) -> dict[str, Any]:
+        return {"sent": self.counts.sent, "statuses": self.counts.statuses}
+
+
+def _wait_s(answer: Answer) -> float:
+    told = answer.header("retry-after") or ""
+    asked = float(told) if told.isascii() and told.isdigit() and len(told) < 6 else 0.5
+    return min(max(asked, 0.05), LONGEST_RETRY_S)
