@@ -1,0 +1,291 @@
+"""The load stage from end to end, as the process that `stepup` starts, against targets that are good, bad and gone."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExitCode
+from tests.load.targets import (
+    Loaded,
+    finish,
+    load,
+    plan_file,
+    profile_file,
+    run_folder,
+    small_target,
+    start_load,
+    users,
+)
+
+BACKGROUND = '[[stages]]\nscenario = "background"\nduration = "{0}"\nrate = {1}\n'
+IDEMPOTENCY = '[[stages]]\nscenario = "idempotency"\nduration = "{0}"\nrate = 40\n'
+BOTH = "connections = 24\n" + BACKGROUND.format("2s", 300) + IDEMPOTENCY.format("2s")
+CONTROL = '[control]\naccept = "POST /c/{challenge_id}/accept"\nreset = "POST /c/reset"\n'
+
+
+def whole(loaded: Loaded) -> None:
+    """Every exchange that was sent is in the history, and Locust's statistics have counted as many."""
+    history = loaded.history
+    assert history.gaps == ()
+    for tally in history.tallies:
+        assert tally.clean
+        assert tally.sent == tally.recorded == tally.engine, tally
+    assert sum(tally.recorded for tally in history.tallies) == len(history.frame)
+
+
+def test_a_plan_is_run_to_its_end_and_every_exchange_recorded(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(60, keys=20))
+        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH))
+    assert done.code == ExitCode.PASS, done.output
+    whole(done)
+    frame = done.history.frame
+    assert len(frame) > 700
+    assert set(frame["scenario"]) == {"background", "idempotency"}
+    assert (frame["status"].isin((200, 0))).all()
+    assert (frame[frame["status"] == 0]["error"].str.startswith("closed by us")).all()
+    facts = done.facts
+    assert (facts["ended"], facts["notes"], facts["lost"]) == ("complete", [], {})
+    assert facts["done"]["idempotency"]["bursts"] > 10
+    assert facts["workers"] == {"w0": {"sent": len(frame), "unsent": 0}}
+
+
+def test_one_ref_is_one_challenge_for_bursts_on_different_connections(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=20))
+        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH))
+    frame = done.history.frame
+    good = frame[(frame["status"] == 200) & frame["ref"].notna()]
+    ids = good.groupby(["user", "channel", "ref"], observed=True)["challenge_id"].nunique()
+    assert (ids == 1).all()
+    overlapping = good.groupby(["user", "channel", "ref"], observed=True)["connection"].nunique()
+    assert overlapping.max() >= 8
+
+
+def test_workers_have_shards_of_their_own_and_users_are_dealt_to_one_of_them(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(60, keys=20))
+        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), "--processes", "2")
+    assert done.code == ExitCode.PASS, done.output
+    whole(done)
+    frame = done.history.frame
+    assert set(frame["worker"]) == {"w0", "w1"}
+    assert (frame.groupby("user")["worker"].nunique() == 1).all()
+    assert {name: told["sent"] for name, told in done.facts["workers"].items()} == {
+        name: int((frame["worker"] == name).sum()) for name in ("w0", "w1")
+    }
+
+
+def test_fast_http_records_alike(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=20))
+        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), "--fast-http")
+    assert done.code == ExitCode.PASS, done.output
+    whole(done)
+    frame = done.history.frame
+    assert set(frame["scenario"]) == {"background", "idempotency"}
+    assert (frame["received"] > frame["sent"]).all()
+    assert frame[frame["status"] == 200]["challenge_id"].str.len().gt(0).all()
+
+
+def test_a_declared_rate_is_not_exceeded_by_scenarios_that_are_not_about_it(tmp_path: Path) -> None:
+    rate = '[limits.rate]\ncount = 20\nwindow = "1s"\nscope = "api-key"\n'
+    with small_target(tmp_path / "target", "--rate", "20") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=40), rate)
+        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH))
+    assert done.code == ExitCode.PASS, done.output
+    frame = done.history.frame
+    assert len(frame) > 300
+    assert 429 not in set(frame["status"])
+
+
+def test_only_the_scenario_that_was_asked_for_runs(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=20))
+        folder = run_folder(tmp_path / "run", profile)
+        done = load(profile, folder, plan_file(tmp_path, BOTH), "--scenario", "idempotency")
+    assert set(done.history.frame["scenario"]) == {"idempotency"}
+
+
+def test_a_pool_of_one_user_is_driven_by_turns_with_resets_in_between(tmp_path: Path) -> None:
+    limits = '[limits.rate]\ncount = 50\nwindow = "200ms"\n'
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(1), limits + CONTROL)
+        plan = plan_file(tmp_path, BOTH + '[[stages]]\nscenario = "rate-limit"\nduration = "1s"\n')
+        done = load(profile, run_folder(tmp_path / "run", profile), plan)
+    assert done.code == ExitCode.PASS, done.output
+    whole(done)
+    frame = done.history.frame
+    resets = frame[frame["operation"] == "reset"]
+    assert len(resets) == 2
+    for row in resets.itertuples():
+        others = frame[frame["operation"] == "push"]
+        assert not ((others["sent"] < row.received) & (others["received"] > row.sent)).any()
+
+
+# Targets that break down
+
+
+def test_a_target_that_dies_for_good_ends_the_load(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target", "--misbehave", "die", "--after", "200") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=20))
+        plan = plan_file(tmp_path, BACKGROUND.format("300s", 200))
+        done = load(profile, run_folder(tmp_path / "run", profile), plan)
+    assert done.code == ExitCode.UNREACHABLE, done.output
+    assert "is gone: no answer for" in done.output
+    whole(done)
+    frame = done.history.frame
+    assert (frame["status"] == 200).sum() >= 190
+    assert (frame["outcome"] == "unknown").sum() > 0
+    assert done.facts["ended"] == "gone"
+
+
+@pytest.mark.parametrize("how", ["half", "never"])
+def test_a_target_that_stops_answering_is_recorded_as_unknown(tmp_path: Path, how: str) -> None:
+    with small_target(tmp_path / "target", "--misbehave", how, "--after", "200") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=20))
+        plan = plan_file(tmp_path, 'timeout = "500ms"\n' + BACKGROUND.format("2s", 200))
+        done = load(profile, run_folder(tmp_path / "run", profile), plan)
+    assert done.code == ExitCode.PASS, done.output
+    whole(done)
+    frame = done.history.frame
+    lost = frame[frame["status"] == 0]
+    assert (frame["status"] == 200).sum() == 200
+    assert len(lost) > 50
+    assert (lost["outcome"] == "unknown").all()
+
+
+def test_a_frozen_target_is_waited_for_and_latency_counts_from_the_schedule(tmp_path: Path) -> None:
+    """Arithmetic: of 5 s at a constant rate 1 s is frozen, so a fifth of all requests waits evenly from 1 s to 0."""
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(60, keys=20))
+        plan = plan_file(tmp_path, "connections = 400\n" + BACKGROUND.format("5s", 200))
+        folder = run_folder(tmp_path / "run", profile)
+        process = start_load(profile, folder, plan)
+        recorded = folder.history / "load-w0.arrow"
+        while not recorded.exists() or recorded.stat().st_size < 20_000:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.kill(target.process.pid, signal.SIGSTOP)
+        time.sleep(1.0)
+        os.kill(target.process.pid, signal.SIGCONT)
+        done = finish(process, folder)
+    whole(done)
+    frame = done.history.frame
+    latency = ((frame["received"] - frame["intended"]) / 1e9).sort_values(ignore_index=True)
+    assert len(frame) == 999
+    slow = latency[latency > 0.1]
+    assert len(slow) == pytest.approx(180, abs=40)
+    assert slow.median() == pytest.approx(0.55, abs=0.1)
+
+
+# Ends
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_signal_ends_the_load_and_keeps_what_was_recorded(tmp_path: Path, number: int, processes: str) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(60, keys=20))
+        folder = run_folder(tmp_path / "run", profile)
+        plan = plan_file(tmp_path, BOTH.replace('"2s"', '"300s"'))
+        process = start_load(profile, folder, plan, "--processes", processes)
+        shard = folder.history / "load-w0.arrow"
+        while not shard.exists() or shard.stat().st_size < 20_000:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        done = finish(process, folder)
+    assert done.code == ExitCode.INTERRUPTED, done.output
+    whole(done)
+    assert len(done.history.frame) > 50
+    assert done.facts["ended"] == "interrupted"
+
+
+def test_a_worker_that_is_killed_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(60, keys=20))
+        folder = run_folder(tmp_path / "run", profile)
+        process = start_load(profile, folder, plan_file(tmp_path, BOTH.replace('"2s"', '"4s"')), "--processes", "2")
+        tally = folder.history / "load-w1.tally.json"
+        shard = folder.history / "load-w1.arrow"
+        while not tally.exists() or shard.stat().st_size < 20_000:
+            assert process.poll() is None
+            time.sleep(0.01)
+        import json
+
+        os.kill(json.loads(tally.read_text())["pid"], signal.SIGKILL)
+        done = finish(process, folder)
+    assert done.code == ExitCode.PASS, done.output
+    assert done.facts["lost"] == {"w1": "signal 9"}
+    assert "worker w1 was lost: signal 9" in done.output
+    tallies = {tally.worker: tally for tally in done.history.tallies}
+    assert (tallies["w0"].clean, tallies["w1"].clean) == (True, False)
+    assert tallies["w0"].sent == tallies["w0"].recorded
+    assert set(done.history.frame["worker"]) == {"w0", "w1"}  # what the lost one had flushed is there
+
+
+def test_the_page_of_locust_is_served_on_loopback(tmp_path: Path) -> None:
+    import httpx
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(40, keys=20))
+        folder = run_folder(tmp_path / "run", profile)
+        process = start_load(profile, folder, plan_file(tmp_path, BOTH), "--web-ui", str(port))
+        told: dict[str, float] = {}
+        while told.get("state") != "stopped":  # the plan has come to its end, and the page is still there
+            assert process.poll() is None
+            try:
+                told = httpx.get(f"http://127.0.0.1:{port}/stats/requests", trust_env=False).json()
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        done = finish(process, folder)
+    whole(done)
+    total = next(row for row in told["stats"] if row["name"] == "Aggregated")  # type: ignore[attr-defined]
+    assert total["num_requests"] == len(done.history.frame)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--scenario", "idempotencey"], "Did you mean 'idempotency'"),
+        (["--processes", "0"], "0 is not from 1 to 64"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--plan", "nowhere"], "no such file, and no plan of this name"),
+    ],
+)
+def test_wrong_arguments_are_told_and_nothing_is_sent(tmp_path: Path, arguments: list[str], says: str) -> None:
+    profile = profile_file(tmp_path, 1, users(4))
+    done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), *arguments)
+    assert done.code == ExitCode.USAGE
+    assert says in done.output
+    assert "Traceback" not in done.output
+    assert list((tmp_path / "run" / "history").iterdir()) == []
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy, small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(4))
+        port = str(busy.getsockname()[1])
+        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), "--web-ui", port)
+    assert done.code == ExitCode.USAGE
+    assert f"--web-ui {port}: " in done.output
+
+
+def test_more_connections_than_descriptors_are_refused_before_the_start(tmp_path: Path) -> None:
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard > 20_000:
+        pytest.skip("this system lets a process open more descriptors than a plan may ask for")
+    profile = profile_file(tmp_path, 1, users(4))
+    done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, "connections = 20000\n" + BOTH[18:]))
+    assert done.code == ExitCode.USAGE
+    assert "file descriptors" in done.output
