@@ -90,13 +90,14 @@ def challenge_limit_lower(history: History, profile: Profile) -> Finding:
     refusals, count = refusals_of(history, profile), profile.challenges.count
     lacks = MORE if profile.target.exclusive else ALONE
     violations, total = _wrong(refusals, "")
-    if not len(refusals.place):
+    own = refusals.own
+    if not own.any():
         return Finding(0, shortfall=refusals.undecided, lacks=lacks)
-    highest = int(refusals.counted.min())
+    highest = int(refusals.counted[own].min())
     note, shortfall = f"refused with at least {highest:,} of {count:,} that can have counted", ""
     if highest > count * (1 + CLOSE):
-        shortfall = f"{len(refusals.place):,} refusals, but a limit of up to {highest:,} would explain them all"
-    return Finding(len(refusals.place), violations, total, shortfall, note, lacks)
+        shortfall = f"{own.sum():,} refusals, but a limit of up to {highest:,} would explain them all"
+    return Finding(int(own.sum()), violations, total, shortfall, note, lacks)
 
 
 def _wrong(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int]:
@@ -109,7 +110,11 @@ def _wrong(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int]:
         place = int(refusals.place[n])
         told = f"{who(refusals.limited.pushes, place)}: refused with CHALLENGE_LIMIT_EXCEEDED though at most "
         told += f"{refusals.counted[n]:,} of {count:,} challenges in {window} can have counted{because}"
-        made.append(Violation(_rows(refusals.limited, np.append(refusals.counted_at(n), place)), told))
+        places = [place, *refusals.counted_at(n)]
+        if cause:
+            missing = count - int(refusals.counted[n])
+            places += refusals.blame.shown(cause, refusals.at.where(np.array([n])), missing).tolist()
+        made.append(Violation(_rows(refusals.limited, np.unique(places)), told))
     return tuple(made), len(chosen)
 
 
@@ -123,7 +128,7 @@ def counts_not(cause: str, history: History, profile: Profile) -> Finding:
     if cause == REPLAYS:
         violations = tuple(sorted((*violations, *_repeated(refusals)), key=lambda one: one.rows[-1]))
         total, occasions = total + len(refusals.repeated), occasions + refusals.at_limit + len(refusals.repeated)
-    return Finding(occasions, violations, total, note=SPEAKS[cause][1], lacks=MORE)
+    return Finding(occasions, violations, total, note=SPEAKS[cause][1] if occasions else "", lacks=MORE)
 
 
 def _repeated(refusals: Refusals) -> list[Violation]:

@@ -49,6 +49,14 @@ class Refusals:
         inside = (lanes.scope == at.scope[n]) & (lanes.start <= at.end[n]) & (lanes.end > at.cutoff[n])
         return np.unique(lanes.place[inside])
 
+    @property
+    def own(self) -> Flags:
+        """The refusals that are right, or wrong for no known cause: what speaks of the limit's height."""
+        own = np.ones(len(self.place), np.bool_)
+        own[self.wrong] = False
+        own[self.wrong[self.blame.none]] = True
+        return own
+
     def explained(self, cause: str) -> Ints:
         """The refusals that are wrong for one cause ('' for none), earliest first."""
         chosen = self.wrong[self.blame.explained[cause] if cause else self.blame.none]

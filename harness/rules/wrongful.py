@@ -26,19 +26,21 @@ class Moments:
 
 
 Count = Callable[[Moments], Ints]
+Look = Callable[[Moments], Lanes]
 
 
 @dataclass(frozen=True)
 class Cause:
     """Something that a limiter may wrongly count. `most` and `least` say how much more that makes at each moment.
 
-    `rule` promises that it does not count. `fitted` gives a `least` that
+    `rule` promises that it does not count. `shown` gives what it counted at one moment. `fitted` gives a `least` that
     goes no further than some refusals need to be explained.
     """
 
     rule: str
     most: Count
     least: Count
+    shown: Look
     fitted: Callable[[Moments], Count] | None = None
 
 
@@ -51,7 +53,16 @@ def counted_too(rule: str, lanes: Lanes, itself: int = 0) -> Cause:
     def least(at: Moments) -> Ints:
         return sliding.sure(lanes, at.scope, at.start, at.cutoff)
 
-    return Cause(rule, most, least)
+    def shown(at: Moments) -> Lanes:
+        return lanes.where((lanes.scope == at.scope) & _around(lanes, at))
+
+    return Cause(rule, most, least, shown)
+
+
+def _around(lanes: Lanes, at: Moments) -> Flags:
+    """Those that may be counted at one moment."""
+    inside: Flags = (lanes.start <= at.end) & (lanes.end > at.cutoff)
+    return inside
 
 
 def shared(rule: str, countable: Lanes, admitted: Lanes) -> Cause:
@@ -66,7 +77,10 @@ def shared(rule: str, countable: Lanes, admitted: Lanes) -> Cause:
         own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
         return np.maximum(sliding.sure(served, np.zeros_like(at.scope), at.start, at.cutoff) - own, 0)
 
-    return Cause(rule, most, least)
+    def shown(at: Moments) -> Lanes:
+        return countable.where((countable.scope != at.scope) & _around(countable, at))
+
+    return Cause(rule, most, least, shown)
 
 
 def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> Cause:
@@ -77,6 +91,9 @@ def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> C
 
     def least(at: Moments) -> Ints:
         return admitted.over(at.scope, np.minimum(at.cutoff, at.start)) - admitted.first[at.scope]
+
+    def shown(at: Moments) -> Lanes:
+        return countable.where((countable.scope == at.scope) & (countable.end <= np.minimum(at.cutoff, at.end)))
 
     def fitted(explained: Moments) -> Count:
         place = countable.begun(explained.scope, explained.end) - count
@@ -89,7 +106,7 @@ def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> C
 
         return back
 
-    return Cause(rule, most, least, fitted)
+    return Cause(rule, most, least, shown, fitted)
 
 
 @dataclass(frozen=True)
@@ -99,31 +116,45 @@ class Blame:
     `none` are those that nothing explains.
     """
 
+    causes: dict[str, Cause]
     occasions: dict[str, int]
     explained: dict[str, Ints]
     none: Ints
 
+    def shown(self, rule: str, at: Moments, missing: int) -> Ints:
+        """The places of the latest `missing` things that a cause counted at one moment."""
+        lanes = self.causes[rule].shown(at)
+        lanes = lanes.where((lanes.start != at.start) | (lanes.end != at.end))
+        return lanes.place[np.argsort(lanes.end, kind="stable")[max(len(lanes) - missing, 0) :]]
+
 
 def blame(
-    wrong: Moments, counted: Ints, served: Moments, admitted: Lanes, count: int, causes: tuple[Cause, ...]
+    wrong: Moments,
+    counted: Ints,
+    served: Moments,
+    admitted: Lanes,
+    count: int,
+    causes: tuple[Cause, ...],
+    enough: int | None = None,
 ) -> Blame:
     """Decide for each wrong refusal, of which at most `counted` can have counted, what explains it.
 
-    A cause predicts that nobody is served once it makes up the count. `served` are moments at which somebody was: where
-    these contradict a cause more often than refusals speak for it, it is not what is wrong with this target.
+    A cause explains what it brings up to `count`, and predicts that nobody is served once there are `enough` (left out:
+    `count`). `served` are moments at which somebody was: where these contradict a cause more often than refusals speak
+    for it, it is not what is wrong with this target.
     """
     step = max(-(-len(served.scope) // MOST_ASKED), 1)
     served = served.where(np.arange(0, len(served.scope), step))
-    own = sliding.sure(admitted, served.scope, served.start, served.cutoff)
+    enough = (count if enough is None else enough) - sliding.sure(admitted, served.scope, served.start, served.cutoff)
     left = np.ones(len(counted), np.bool_)
     occasions, found = {}, {}
     for cause in causes:
-        seen = occasions[cause.rule] = int((own + cause.least(served) >= count).sum())
-        explained = (
-            np.flatnonzero(left & (counted + cause.most(wrong) >= count)) if left.any() else np.zeros(0, np.int64)
-        )
+        seen = occasions[cause.rule] = int((cause.least(served) >= enough).sum())
+        explained = np.flatnonzero(left)
+        if len(explained):
+            explained = explained[(counted + cause.most(wrong) >= count)[explained]]
         if len(explained) and cause.fitted is not None:
-            seen = int((own + cause.fitted(wrong.where(explained))(served) >= count).sum())
+            seen = int((cause.fitted(wrong.where(explained))(served) >= enough).sum())
         found[cause.rule] = explained if len(explained) > seen else explained[:0]
         left[found[cause.rule]] = False
-    return Blame(occasions, found, np.flatnonzero(left))
+    return Blame({cause.rule: cause for cause in causes}, occasions, found, np.flatnonzero(left))
