@@ -1,8 +1,9 @@
 """The frontier search: walks through a person's calls in time and keeps every state that a correct endpoint can be in.
 
 Just-in-time linearisation: a call takes effect at the latest when it ends, in every order with the calls that are open
-then. A configuration is a tuple of sets of bits: calls done (of the refusals and settles that are open), operations
-issued, what settles did to each token, and (where only one challenge may be pending) the last one of each token.
+then. A configuration is a tuple of sets of bits and a number: calls done (of the refusals and settles that are open),
+operations issued, what settles did to each token, (where only one challenge may be pending) the last one of each token,
+and how many more were issued by operations that are over.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ WIDTH: Final = 32  # bits that hold the last challenge of a token: its operation
 BEFORE: Final = 0  # perhaps one from before the calls began
 NOBODY: Final = (1 << WIDTH) - 1  # none: it was settled
 
-Config = tuple[int, int, int, int]
+Config = tuple[int, int, int, int, int]
 
 
 class Outcome(NamedTuple):
@@ -53,7 +54,7 @@ class _Frontier:
         self.slots = [plan.slot.get(call.op, -1) for call in plan.calls]
         self.budget = budget
         self.spent = 0
-        self.configs: set[Config] = {(0, 0, plan.born, 0)}
+        self.configs: set[Config] = {(0, 0, plan.born, BEFORE, 0)}
         self.acting: list[int] = []  # open calls that may issue a challenge, by place
         self.idle: dict[int, int] = {}  # by token: open operations of which any is as good as another
         self.watched: dict[int, int] = {}  # open refusals and settles, by place, with the bit that tells they are done
@@ -73,6 +74,8 @@ class _Frontier:
                 opened[kind](n)
             elif not closed[kind](n):
                 return n
+            elif n in self.plan.over:
+                self._fold(self.plan.over[n])
         return -1
 
     def _openers(self) -> list[Callable[[int], None]]:
@@ -95,10 +98,21 @@ class _Frontier:
         self.acting.append(n)
 
     def _issued_early(self, config: Config, slot: int, token: int) -> Config:
-        done, issued, settled, pending = config
-        if issued >> slot & 1 or not self._may_issue(slot, token, config):
+        if config[1] >> slot & 1 or not self._may_issue(slot, token, config):
             return config
-        return self._settle_down((done, issued | 1 << slot, settled, pending))
+        return self._issued(config, slot, token)
+
+    def _fold(self, slot: int) -> None:
+        """Forget which operation it was that is over: at most it counts."""
+        if self.plan.slides:
+            return
+        bit, one = 1 << slot, int(self.plan.counts)
+        self.configs = {
+            (done, issued & ~bit, settled, pending, more + one)
+            if issued & bit
+            else (done, issued, settled, pending, more)
+            for done, issued, settled, pending, more in self.configs
+        }
 
     def _open_watched(self, n: int) -> None:
         bit = self.bits.pop() if self.bits else 1 << len(self.watched)
@@ -114,22 +128,38 @@ class _Frontier:
 
     def _close_maybe(self, n: int) -> bool:
         slot, token = self.slots[n], self.calls[n].token
+        bit = 1 << slot
         if n in self.acting:
+            self._allow(lambda config: bool(config[1] & bit))
             self.acting.remove(n)
-        elif token in self.idle and self.calls[n].end == self.plan.end[slot]:
-            self.idle[token] &= ~(1 << slot)
+        elif n in self.plan.over and self.idle.get(token, 0) & bit:
+            # Whatever else is open may as well come later, so there is one order to try.
+            self.configs |= {self._issued_early(config, slot, token) for config in self.configs}
+            self.idle[token] &= ~bit
         return True
 
     def _close_watched(self, n: int) -> bool:
         bit = self.watched[n]
         self._require(lambda config: bool(config[0] & bit))
-        return self._close_maybe_settled(n) and bool(self.configs)
+        self._unwatch(n)
+        return bool(self.configs)
 
     def _close_maybe_settled(self, n: int) -> bool:
+        bit = self.watched[n]
+        self._allow(lambda config: bool(config[0] & bit))
+        self._unwatch(n)
+        return True
+
+    def _unwatch(self, n: int) -> None:
         bit = self.watched.pop(n)
         self.configs = {(config[0] & ~bit, *config[1:]) for config in self.configs}
         self.bits.append(bit)
-        return True
+
+    def _allow(self, holds: Callable[[Config], bool]) -> None:
+        """Add to the configurations those in which it comes to hold."""
+        before = self.configs
+        self._require(holds)
+        self.configs |= before
 
     def _require(self, holds: Callable[[Config], bool]) -> None:
         """Keep what holds; let the open calls of the others take effect, in all orders, until it does."""
@@ -155,27 +185,29 @@ class _Frontier:
 
     def _next(self, config: Config) -> Iterable[Config]:
         """The configurations after one open call has changed something."""
-        done, issued, settled, pending = config
+        done, issued, settled, pending, more = config
         for n in self.acting:
             slot, token = self.slots[n], self.calls[n].token
             if not issued >> slot & 1 and self._may_issue(slot, token, config):
-                yield self._settle_down((done, issued | 1 << slot, settled, self._after(pending, token, slot)))
+                yield self._issued(config, slot, token)
         for token, idle in self.idle.items():
             first = idle & ~issued
             first &= -first
             if first and self._may_issue(first.bit_length() - 1, token, config):
-                yield self._settle_down((done, issued | first, settled, pending))
+                yield self._issued(config, first.bit_length() - 1, token)
         for n, bit in self.watched.items():
             if self.calls[n].kind in (SETTLED, MAYBE_SETTLED) and not done & bit:
-                yield self._settle_down((done | bit, issued, *self._settled(n, settled, pending)))
+                yield self._settle_down((done | bit, issued, *self._settled(n, settled, pending), more))
 
-    def _after(self, pending: int, token: int, slot: int) -> int:
-        if not self.terms.one_pending:
-            return pending
-        return _with_last(pending, token, slot + 1)
+    def _issued(self, config: Config, slot: int, token: int) -> Config:
+        """The configuration after the operation was issued."""
+        done, issued, settled, pending, more = config
+        if self.terms.one_pending:
+            pending = _with_last(pending, token, slot + 1)
+        return self._settle_down((done, issued | 1 << slot, settled, pending, more))
 
     def _may_issue(self, slot: int, token: int, config: Config) -> bool:
-        _, issued, settled, pending = config
+        _, issued, settled, pending, more = config
         if settled >> 2 * token & MUST_REFUSE:
             return False
         plan = self.plan
@@ -185,7 +217,7 @@ class _Frontier:
             if surely:
                 return False
         most = self.terms.most
-        return not plan.limited or most is None or (issued >> plan.before_window[slot]).bit_count() < most
+        return not plan.limited or most is None or (issued >> plan.before_window[slot]).bit_count() + more < most
 
     def _settled(self, n: int, settled: int, pending: int) -> tuple[int, int]:
         """What a settle makes of the tokens' states and of their pending challenges."""
@@ -205,14 +237,15 @@ class _Frontier:
 
     def _fits(self, n: int, config: Config) -> bool:
         """Whether a refusal is right, or a settle changes nothing, in this state."""
-        _, issued, settled, pending = config
+        _, issued, settled, pending, more = config
         call = self.calls[n]
         if call.kind == REFUSED:
             return bool(settled >> 2 * call.token & MAY_REFUSE) or self._may_be_pending(call, pending)
         if call.kind == LIMITED:
             if self.slots[n] >= 0 and issued >> self.slots[n] & 1:
                 return False
-            return call.start <= self.terms.cold or (issued & self.plan.counted[n]).bit_count() >= self.terms.fewest
+            counted = (issued & self.plan.counted[n]).bit_count() + more
+            return call.start <= self.terms.cold or counted >= self.terms.fewest
         return self._settled(n, settled, pending) == (settled, pending)
 
     def _may_be_pending(self, call: Call, pending: int) -> bool:

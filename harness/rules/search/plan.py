@@ -29,6 +29,8 @@ class Plan:
         self.end = [self._end[op] for op in order]
         self.before_window = self._before_window()
         self.counted = self._counted()
+        self.counts = self.limited or any(call.kind == LIMITED and call.start > terms.cold for call in calls)
+        self.over = self._over()
         self._choices(acting)
         self.born = self._born(acting)
 
@@ -68,10 +70,17 @@ class Plan:
             counted[n] = ~gone
         return counted
 
+    def _over(self) -> dict[int, int]:
+        """The operation that is over when the call at a place ends, as it is the last one that asks for it."""
+        last: dict[int, tuple[int, int]] = {}
+        for n, call in enumerate(self.calls):
+            if call.kind <= REFUSED and call.op in self.slot:
+                last[call.op] = max(last.get(call.op, (-1, -1)), (call.end, n))
+        return {n: self.slot[op] for op, (_, n) in last.items()}
+
     def _choices(self, acting: list[Call]) -> None:
         terms = self.terms
         refused = {call.op for call in self.calls if call.kind in (LIMITED, REFUSED)}
-        counting = any(call.kind == LIMITED and call.start > terms.cold for call in self.calls)
         owners: dict[int, set[int]] = {}
         for call in acting:
             owners.setdefault(call.op, set()).add(call.token)
@@ -81,7 +90,7 @@ class Plan:
             if op in self.served:
                 self.early |= (op in harmless and op not in refused) << slot
             elif not terms.one_pending:
-                self.useless |= (not counting) << slot
+                self.useless |= (not self.counts) << slot
                 alike = len(owners[op]) == 1 and op not in refused and (not self.slides or self._end[op] == FOREVER)
                 self.idle |= alike << slot
 
