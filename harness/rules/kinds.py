@@ -1,6 +1,6 @@
 """Sorts the answers of a history into kinds: a rule over single exchanges looks at each kind once, not at each row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -72,27 +72,26 @@ def kinds_of(history: History, profile: Profile) -> Kinds:
     """The kinds of a history; all rules over single exchanges ask for the same."""
     frame = history.frame
     rows = np.flatnonzero((frame["operation"] == "push").to_numpy() & (frame["status"] != 0).to_numpy())
-    parts = _parts(frame if len(rows) == len(frame) else frame.iloc[rows], profile.pool)
-    mixed = np.zeros(len(rows), dtype=np.int64)
-    radix = 1
-    for part in parts:
-        if radix * len(part.labels) > LARGEST:
+    mixed, radix, labels = np.zeros(len(rows), dtype=np.int64), 1, []
+    for part in _parts(frame, rows, profile.pool):
+        radix *= len(part.labels)
+        if radix > LARGEST:
             raise ValueError("too many different answers to number their kinds")
         mixed *= len(part.labels)
         mixed += part.codes
-        radix *= len(part.labels)
+        labels.append(part.labels)
     code, distinct = pd.factorize(mixed)
     first = np.zeros(len(distinct), dtype=np.int64)
     first[code[::-1]] = rows[::-1]  # of several rows of one kind the last one written stays: the earliest
-    each = tuple(_kind(int(number), parts) for number in distinct)
+    each = tuple(_kind(int(number), labels) for number in distinct)
     return Kinds(each, rows, code.astype(np.int64), np.bincount(code, minlength=len(each)).astype(np.int64), first)
 
 
-def _kind(number: int, parts: list[_Part]) -> Kind:
+def _kind(number: int, labels: list[tuple[Any, ...]]) -> Kind:
     values = []
-    for part in reversed(parts):
-        number, place = divmod(number, len(part.labels))
-        values.append(part.labels[place])
+    for names in reversed(labels):
+        number, place = divmod(number, len(names))
+        values.append(names[place])
     key, (state, channels, unsupported), channel, fault, code, status, method, allowed, intent = values
     told = tuple(one for one in allowed.split(",") if one)
     return Kind(
@@ -100,30 +99,29 @@ def _kind(number: int, parts: list[_Part]) -> Kind:
     )
 
 
-def _parts(frame: pd.DataFrame, pool: Pool) -> list[_Part]:
-    """The properties that make a kind, in the order in which `_kind` reads them backwards."""
+def _parts(frame: pd.DataFrame, rows: Ints, pool: Pool) -> Iterator[_Part]:
+    """The properties that make a kind, one at a time, in the order in which `_kind` reads them backwards."""
     spec = load_spec()
-    allowed = _words(frame["allowed"])
+    allowed = _words(frame["allowed"], rows)
     codes = {one.partition(":")[2] for text in allowed.labels for one in text.split(",")} | {*spec.conflict_codes, ""}
-    user, user_class = _users(frame["user"].to_numpy(), pool)
-    return [
-        _words(frame["intent"]),
-        allowed,
-        _words(frame["method"]),
-        _numbers(frame["status"].to_numpy()),
-        _reduced(_words(frame["error_code"]), codes),
-        _flags(_words(frame["body_fault"])),
-        _reduced(_words(frame["channel"]), {*spec.channels, ""}),
-        user_class,
-        _keys(frame["key"].to_numpy(), user, pool),
-    ]
+    user, user_class = _users(frame["user"].to_numpy()[rows], pool)
+    yield _words(frame["intent"], rows)
+    yield allowed
+    yield _words(frame["method"], rows)
+    yield _numbers(frame["status"].to_numpy()[rows])
+    yield _reduced(_words(frame["error_code"], rows), codes)
+    yield _flags(_words(frame["body_fault"], rows))
+    yield _reduced(_words(frame["channel"], rows), {*spec.channels, ""})
+    yield user_class
+    yield _keys(frame["key"].to_numpy()[rows], user, pool)
 
 
-def _words(column: "pd.Series[Any]") -> _Part:
-    """A column of words; what is missing counts as empty."""
+def _words(column: "pd.Series[Any]", rows: Ints) -> _Part:
+    """A column of words at these rows; what is missing counts as empty."""
     kept = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
     labels = [str(label) for label in kept.cat.categories]
-    return _Part(np.append(np.arange(len(labels)), len(labels))[kept.cat.codes], (*labels, ""))
+    # The code of what is missing is -1, which numpy takes for the last place.
+    return _Part(np.append(np.arange(len(labels)), len(labels))[kept.cat.codes.to_numpy()[rows]], (*labels, ""))
 
 
 def _numbers(column: npt.NDArray[Any]) -> _Part:

@@ -99,18 +99,23 @@ def _holes(shard: _Shard) -> list[str]:
 
 def _shards(frame: pd.DataFrame) -> dict[tuple[str, str], _Shard]:
     """What is there of each process' records, which it numbers from 0."""
+    stage, worker = frame["stage"].cat, frame["worker"].cat
+    place = stage.codes.to_numpy(np.int64) * len(worker.categories) + worker.codes.to_numpy(np.int64)
+    numbers = frame["seq"].to_numpy(np.int64)
     found = {}
-    for (stage, worker), numbers in frame.groupby(["stage", "worker"], observed=True)["seq"]:
-        found[str(stage), str(worker)] = _Shard(len(numbers), len(numbers) - _distinct(numbers), int(numbers.max()))
+    for shard in pd.unique(place):
+        of_shard = numbers[place == shard]
+        first, second = divmod(int(shard), len(worker.categories))
+        name = (str(stage.categories[first]), str(worker.categories[second]))
+        found[name] = _Shard(len(of_shard), len(of_shard) - _distinct(of_shard), int(of_shard.max()))
     return found
 
 
-def _distinct(numbers: "pd.Series[int]") -> int:
+def _distinct(numbers: Ints) -> int:
     """How many different numbers there are; records are nearly always numbered without holes, so counting is quick."""
-    values = numbers.to_numpy(np.int64)
-    if values.min() < 0 or values.max() > 4 * len(values) + 1000:
-        return int(numbers.nunique())
-    return int(np.count_nonzero(np.bincount(values)))
+    if numbers.min() < 0 or numbers.max() > 4 * len(numbers) + 1000:
+        return len(np.unique(numbers))
+    return int(np.count_nonzero(np.bincount(numbers)))
 
 
 class Lateness(NamedTuple):
