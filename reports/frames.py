@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from harness.history.columns import GIVEN_UP
+
 Values = npt.NDArray[Any]
 POINTS: Final = {"p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 BINS: Final = 90  # at most so many steps in time: one is then a few pixels wide on a page
@@ -15,6 +17,14 @@ STEPS_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3
 HEAT_ROWS: Final = 6  # latency rows to each factor of ten
 MOST_KINDS: Final = 24
 SECOND: Final = 10**9
+
+
+def given_up(frame: pd.DataFrame) -> Values:
+    """Which requests their own sender gave up on purpose: that they have no answer says nothing of the target."""
+    error = frame["error"]
+    words = error.cat.categories if isinstance(error.dtype, pd.CategoricalDtype) else error.unique()
+    found: Values = error.isin([one for one in words if str(one).startswith(GIVEN_UP)]).to_numpy()
+    return found
 
 
 def percentile(values: Values, point: float) -> float:
@@ -25,8 +35,8 @@ def percentile(values: Values, point: float) -> float:
 def latency_table(pushes: pd.DataFrame) -> pd.DataFrame:
     """One row for each stage, and for each scenario of the load; `intended` counts from the schedule, `service` not.
 
-    A request without an answer counts with the time until it was given up, as in the gates; dropping the slowest would
-    flatter the target.
+    A request without an answer counts with the time it was waited for, as in the gates; dropping the slowest would
+    flatter the target. `pushes` are those that `given_up` does not name.
     """
     rows = [
         {"group": group, "measure": measure, "unanswered": int((part["status"] == 0).sum()), **_points(times)}
@@ -102,7 +112,7 @@ def over_time(pushes: pd.DataFrame) -> pd.DataFrame:
     def rate(of: Values) -> Values:
         return (np.bincount(of, minlength=steps) / width).round(6)
 
-    lost = (status == 0) | (status >= 500)
+    lost = ((status == 0) | (status >= 500)) & ~given_up(pushes)
     table = {
         "at_s": ((np.arange(steps) + start) * width).round(6),
         "due": rate(intended // wide - start),
@@ -157,9 +167,13 @@ def statuses(pushes: pd.DataFrame) -> pd.DataFrame:
 
 def errors(pushes: pd.DataFrame) -> pd.DataFrame:
     """Transport failures and faults in the form of answers: `kind`, `text`, `count`, most frequent first in a kind."""
-    parts = []
-    for kind, column in (("no answer", "error"), ("form", "body_fault")):
-        rows = pushes[pushes[column].notna() & (pushes[column] != "")]
+    parts, ours = [], given_up(pushes)
+    for kind, column, of in (
+        ("no answer", "error", ~ours),
+        ("form", "body_fault", ~ours),
+        ("given up by the harness", "error", ours),
+    ):
+        rows = pushes[of & (pushes[column].notna() & (pushes[column] != "")).to_numpy()]
         table = _counted(rows, [column]).rename(columns={column: "text"})
         parts.append(table.assign(kind=kind)[["kind", "text", "count"]])
     return pd.concat(parts, ignore_index=True)

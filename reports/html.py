@@ -16,9 +16,10 @@ CUTS: Final = ((24, LONG), (12, LONG), (6, LONG), (3, LONG), (1, LONG), (0, 300)
 TEXTS: Final = ("message", "hint", "statement", "source", "reproduce")
 RULES_MOST: Final = 150  # five times as many as there are
 SECTIONS: Final = (
-    ("failures", "Failures"), ("not-shown", "Not shown"), ("gates", "Gates"), ("latency", "Latency"),
-    ("traffic", "Traffic"), ("limits", "Limits"), ("idempotency", "Idempotency"), ("exchanges", "Exchanges"),
-    ("rules", "Rules"), ("coverage", "Coverage"), ("run", "The run"),
+    ("failures", "Failures"), ("not-shown", "Not shown"), ("gates", "Gates"), ("conformance", "Conformance"),
+    ("load", "Load"), ("latency", "Latency"), ("traffic", "Traffic"), ("limits", "Limits"),
+    ("idempotency", "Idempotency"), ("exchanges", "Exchanges"), ("rules", "Rules"), ("coverage", "Coverage"),
+    ("run", "The run"),
 )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ def _page(summary: dict[str, Any], rows: int) -> str:
         sections_verdict.not_shown(summary),
         sections_verdict.gates(summary),
         sections_run.conformance(summary),
+        sections_run.load(summary),
         sections_figures.latency(summary),
         sections_figures.traffic(summary),
         sections_figures.limits(summary),

@@ -5,6 +5,7 @@ from typing import Any, Final
 import pandas as pd
 
 from harness.case import allows
+from harness.history.columns import GIVEN_UP
 from reports.escape import visible
 
 SHOWN: Final = 10
@@ -51,6 +52,8 @@ def oddest(pushes: pd.DataFrame, limits: tuple[str, ...] = ()) -> list[dict[str,
 
 def _why(kind: dict[Any, Any], limits: tuple[str, ...]) -> str:
     status = int(kind["status"])
+    if str(kind["error"]).startswith(GIVEN_UP):
+        return ""
     if kind["error"]:
         return f"no answer: {kind['error']}"
     if kind["body_fault"]:

@@ -35,7 +35,7 @@ def latency(summary: Summary) -> str:
         + "</div>"
         + _latency_table(summary)
     )
-    told = f"Of {summary['figures_of']}. A request without an answer counts with the time until it was given up."
+    told = f"Of {summary['figures_of']}. A request without an answer counts with the time it was waited for."
     return section("latency", "Latency", body if summary["curve"] else "", told)
 
 
@@ -88,18 +88,17 @@ def traffic(summary: Summary) -> str:
 
 
 def _statuses(summary: Summary) -> str:
-    total = sum(row["count"] for row in summary["statuses"]) or 1
+    """A row for each status and error code, a column for each stage."""
+    stages = list(dict.fromkeys(row["stage"] for row in summary["statuses"]))
+    counts: dict[tuple[int, str], dict[str, int]] = {}
+    for row in summary["statuses"]:
+        counts.setdefault((row["status"], row["error_code"]), {})[row["stage"]] = row["count"]
     rows = [
-        [
-            as_html(row["stage"]),
-            _status(row["status"]),
-            as_html(row["error_code"]),
-            number(row["count"]),
-            f"{100 * row['count'] / total:.2f} %",
-        ]
-        for row in summary["statuses"]
+        [_status(status), as_html(code), *(number(of[stage]) if stage in of else "" for stage in stages)]
+        for (status, code), of in sorted(counts.items(), key=lambda one: -sum(one[1].values()))
     ]
-    return table(["stage", "status", "error code", "count", "share"], rows, "lllrr", "Answers by status")
+    head = ["status", "error code", *(stage or "all" for stage in stages)]
+    return table(head, rows, "ll" + "r" * len(stages), "Answers by status")
 
 
 def _status(status: int) -> str:

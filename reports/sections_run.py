@@ -19,7 +19,22 @@ def conformance(summary: Summary) -> str:
         f"<p>{as_html(one['message'], 600)}</p>{command(one['curl'])}{command(one['rerun'])}</details>"
         for one in told["failures"]
     )
-    return section("conformance", "Conformance scenarios", f"<p>{as_html(counts)}</p>{cards}")
+    reasons = [[as_html(why, 300), number(count)] for why, count in told["reasons"].items()]
+    skipped = table(["skipped, as", "cases"], reasons, "lr", "Cases that were skipped")
+    return section("conformance", "Conformance scenarios", f"<p>{as_html(counts)}</p>{cards}{skipped}")
+
+
+def load(summary: Summary) -> str:
+    """What the load stage says it did: how often each scenario made the occasion it is there for."""
+    told = summary["load"]
+    rows = [
+        [as_html(name), as_html(", ".join(f"{count:,} {what}" for what, count in of.items()), 600)]
+        for name, of in told.get("done", {}).items()
+        if of
+    ]
+    notes = "".join(f"<li>{as_html(note, 600)}</li>" for note in told.get("notes", []))
+    body = table(["scenario", "occasions made"], rows, "ll", "What each scenario of the load did")
+    return section("load", "Load scenarios", body + (f"<ul>{notes}</ul>" if notes else ""))
 
 
 def coverage(summary: Summary) -> str:

@@ -51,20 +51,24 @@ def build_summary(
         "oddest": notable.oddest(pushes, _limit_outcomes(facts["profile"])),
         "coverage": _coverage(pushes),
         "conformance": _conformance(extra.get("conformance", {})),
-        "load": _cleaned(extra.get("load", {})),
+        "load": _load(extra.get("load", {})),
     }
 
 
 def _figures(pushes: pd.DataFrame) -> dict[str, Any]:
-    """Latency and throughput of the load stage, of all pushes where there was no load; statuses of all."""
-    load = pushes[pushes["stage"] == "load"]
-    measured, of = (load, "load") if len(load) else (pushes, "all stages")
+    """Latency and throughput of the load stage, of all pushes where there was no load; statuses of all.
+
+    Rates are of all requests, latencies of those that were not given up by the harness itself.
+    """
+    load = pushes[(pushes["stage"] == "load").to_numpy()]
+    chosen, of = (load, "load") if len(load) else (pushes, "all stages")
+    waited = chosen[~frames.given_up(chosen)]
     return {
         "figures_of": of,
-        "latency": _records(frames.latency_table(pushes)),
-        "curve": _records(frames.latency_curve(measured)),
-        "heat": {"step_s": frames.heat_step_s(measured), "cells": _records(frames.heat(measured))},
-        "over_time": _records(frames.over_time(measured)),
+        "latency": _records(frames.latency_table(pushes[~frames.given_up(pushes)])),
+        "curve": _records(frames.latency_curve(waited)),
+        "heat": {"step_s": frames.heat_step_s(waited), "cells": _records(frames.heat(waited))},
+        "over_time": _records(frames.over_time(chosen)),
         "statuses": _records(frames.statuses(pushes)),
         "errors": _records(frames.errors(pushes)),
     }
@@ -200,7 +204,13 @@ def _conformance(told: dict[str, Any]) -> dict[str, Any]:
          for name in ("nodeid", "message", "curl", "rerun")}
         for one in listed if isinstance(one, dict)
     ]  # fmt: skip
-    return {**kept, "failures": rows} if told else {}
+    return {**kept, "reasons": _cleaned(told.get("reasons") or {}), "failures": rows} if told else {}
+
+
+def _load(told: dict[str, Any]) -> dict[str, Any]:
+    """What the load stage says it did: occasions of each scenario, notes, how it ended; not which users it took."""
+    kept: dict[str, Any] = _cleaned({name: told[name] for name in ("ended", "done", "notes", "lost") if name in told})
+    return kept
 
 
 def _cleaned(value: Any, depth: int = 4) -> Any:

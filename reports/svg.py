@@ -90,7 +90,7 @@ class Chart:
         for value in values:
             at = round(self.x(value), 1)
             self.marks.append(f'<path class="grid" d="M{at} {base}V{min(self.y.start, self.y.end)}"/>')
-            side = "end" if at > self.x.end - 18 else "middle"
+            side = "end" if at + 4.5 * len(told(value)) > self.width else "middle"
             self.marks.append(f'<text class="tick" x="{at}" y="{base + 15}" text-anchor="{side}">{told(value)}</text>')
         self.marks.append(
             f'<text class="axis" x="{self.x.end}" y="{base + 30}" text-anchor="end">{as_html(name)}</text>'

@@ -209,7 +209,7 @@ def extra(kind: str) -> dict[str, dict[str, Any]]:
     failure = {"nodeid": "test_access.py::test_key", "message": text, "curl": f"curl -H '{text}'", "rerun": "stepup …"}
     failed = [failure] if kind in ("failing", "hostile") else []
     told = {"passed": 1200, "failed": len(failed), "skipped": 3, "cases": 1203 + len(failed), "failures": failed}
-    return {"conformance": told, "load": {"done": {"idempotency": 300}, "notes": [text], "parts": {}}}
+    return {"conformance": told, "load": {"done": {"idempotency": {"bursts": 300}}, "notes": [text], "deals": [{}]}}
 
 
 def write_all(folder: Path) -> None:
