@@ -44,7 +44,8 @@ def challenges_of(history: History, profile: Profile) -> Limited:
     clear = ~anywhere[once.place]
     refused = np.flatnonzero(pushes.exhausted & trusted(pushes, profile) & ~pushes.vague)
     both = Issued(*(np.concatenate(pair) for pair in zip(known.columns, lost.columns, strict=True)))
-    rows, whose = spread(both.scope, anywhere[both.place], np.unique(scope[refused]))
+    rows, whose, into = spread(both.scope, anywhere[both.place], np.unique(scope[refused]))
+    refused = refused[np.isin(scope[refused], into)]
     return Limited(
         pushes=pushes,
         scope=scope,

@@ -64,14 +64,15 @@ def numbered(column: Ints) -> tuple[Ints, int]:
     return np.asarray(numbers, np.int64), len(values)
 
 
-def spread(scope: Ints, anywhere: Flags, into: Ints) -> tuple[Ints, Ints]:
-    """Rows and scopes such that each row that may belong to any scope stands once in each of the scopes `into`."""
-    own = np.flatnonzero(~anywhere)
-    wild = np.flatnonzero(anywhere)
-    if len(wild) * len(into) > MOST_SPREAD:
-        raise OverflowError(f"{len(wild):,} requests may belong to any of {len(into):,} scopes")
+def spread(scope: Ints, anywhere: Flags, into: Ints) -> tuple[Ints, Ints, Ints]:
+    """Rows and scopes such that each row that may belong to any scope stands once in each of the scopes `into`.
+
+    Where that would be too many rows, `into` is cut short; the last of the three tells which scopes were served.
+    """
+    own, wild = np.flatnonzero(~anywhere), np.flatnonzero(anywhere)
+    into = into[: MOST_SPREAD // max(len(wild), 1)]
     rows = np.concatenate((own, np.repeat(wild, len(into))))
-    return rows, np.concatenate((scope[own], np.tile(into, len(wild))))
+    return rows, np.concatenate((scope[own], np.tile(into, len(wild)))), into
 
 
 def by_era(resets: Resets, *lanes: Lanes) -> list[Lanes]:

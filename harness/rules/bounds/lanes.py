@@ -21,9 +21,7 @@ class Lanes:
     `place` is whatever number the caller knows an interval by.
     """
 
-    def __init__(
-        self, scope: Ints, start: Ints, end: Ints, place: Ints | None = None, scopes: int | None = None
-    ) -> None:
+    def __init__(self, scope: Ints, start: Ints, end: Ints, place: Ints | None = None, scopes: int = 0) -> None:
         self.scope, self.start, self.end = scope, start, end
         self.place = np.arange(len(scope), dtype=np.int64) if place is None else place
         self.scopes = max(int(scope.max(initial=-1)) + 1, scopes)

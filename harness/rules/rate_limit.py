@@ -1,0 +1,303 @@
+"""Rules on the rate limit: never more than declared, never refused below it, honest about when to come back."""
+
+from typing import Final
+
+import numpy as np
+
+from harness.history import History
+from harness.profile import Profile, RateLimit
+from harness.rules.bounds import sliding
+from harness.rules.bounds.sliding import Crowd
+from harness.rules.challenge_limit import ALONE, CLOSE, SHOWN, counts_not
+from harness.rules.limited import Limited
+from harness.rules.operations import Ints
+from harness.rules.rate_refusals import OTHERS, REF, STALE, Refusals, freed, refusals_of
+from harness.rules.rate_requests import Requests, requests_of
+from harness.rules.rate_upper import Upper, upper_of
+from harness.rules.registry import Finding, Violation, rule
+from harness.rules.retry_after import MISSING, UNREADABLE, longest, returns_of, told_of
+from harness.rules.told import ago, quoted, who
+
+UNDECLARED: Final = "limits.rate (count and window) in the profile."
+MORE: Final = "A plan with a rate-limit stage drives scopes to the limit."
+SOURCE: Final = "openapi.yaml 429, RFC 6585 section 4; count, window and algorithm are those of the profile"
+LISTED: Final = sliding.LISTED
+
+
+@rule(
+    "rate-limit-upper",
+    family="rate limit",
+    severity="must",
+    scope="history",
+    statement="In no interval of any length are more requests admitted than the declared way of counting allows.",
+    source=SOURCE,
+    advice="Count and decide in one atomic step that all workers share; check the window's unit and the count's edge.",
+)
+def rate_limit_upper(history: History, profile: Profile) -> Finding:
+    if profile.rate is None:
+        return Finding(0, lacks=UNDECLARED)
+    requests = requests_of(history, profile)
+    upper, limit = upper_of(history, requests, profile), requests.limit
+    count = _height(limit) * profile.target.hosts
+    violations = tuple(_too_many(requests, upper, crowds) for crowds in upper.broken[:LISTED])
+    note = f"filled to {count:,} while more was refused"
+    if violations:
+        return Finding(max(upper.filled, len(violations)), violations, max(upper.total, len(violations)), note=note)
+    lowest = f"a limit of {upper.most:,} would explain all that was admitted, where {count:,} is declared"
+    if upper.most < _enough(limit, count):
+        return Finding(0, shortfall=lowest if len(requests.limited.refused) else "", note=lowest, lacks=MORE)
+    if not upper.filled:
+        return Finding(0, shortfall=f"{count:,} were admitted, and nothing more was asked for meanwhile", lacks=MORE)
+    return Finding(upper.filled, note=note)
+
+
+def _height(limit: RateLimit) -> int:
+    return limit.bucket if limit.algorithm == "token-bucket" else limit.count
+
+
+def _enough(limit: RateLimit, count: int) -> float:
+    """How much must have been admitted for a pass: a bucket gains tokens while requests are under way."""
+    if limit.algorithm == "token-bucket":
+        return min(count - 1, count * (1 - CLOSE))
+    return count if limit.phase is not None or limit.algorithm == "sliding-window" else count / 2
+
+
+def _too_many(requests: Requests, upper: Upper, crowds: tuple[Crowd, ...]) -> Violation:
+    limit, limited = requests.limit, requests.limited
+    whole = [upper.admitted.within(crowd.scope, crowd.start, crowd.end)[: crowd.many] for crowd in crowds]
+    places = upper.admitted.place[np.concatenate(whole)]
+    parts = "; ".join(_crowd(limited, upper, crowd) for crowd in crowds[:3])
+    told = f"{parts}, where the limit is {_declared(limit)}"
+    if len(crowds) > 1:
+        told += ": wherever windows begin, one of them held too many"
+    return Violation(_rows(limited, places), told)
+
+
+def _crowd(limited: Limited, upper: Upper, crowd: Crowd) -> str:
+    first = int(upper.admitted.place[upper.admitted.within(crowd.scope, crowd.start, crowd.end)[0]])
+    caller = who(limited.pushes, first).split(" on ")[0]
+    return f"{caller} and its scope: {crowd.many:,} admitted within {ago(crowd.end - crowd.start)}"
+
+
+def _declared(limit: RateLimit) -> str:
+    told = f"{limit.count:,} in {ago(limit.window_ns)} ({limit.algorithm}"
+    return told + (f", burst {limit.bucket:,})" if limit.algorithm == "token-bucket" else ")")
+
+
+def _rows(limited: Limited, places: Ints) -> tuple[int, ...]:
+    return tuple(int(row) for row in np.unique(limited.pushes.row[places]))
+
+
+@rule(
+    "rate-limit-lower",
+    family="rate limit",
+    severity="must",
+    scope="history",
+    statement="Nobody is answered 429 who was provably under the limit.",
+    source=SOURCE,
+    advice="Look for an off-by-one, a window longer than declared, or counting what is declared not to count.",
+    sound_with_gaps=False,
+)
+def rate_limit_lower(history: History, profile: Profile) -> Finding:
+    if profile.rate is None:
+        return Finding(0, lacks=UNDECLARED)
+    refusals = refusals_of(history, profile)
+    lacks = MORE if profile.target.exclusive else ALONE
+    own = refusals.own
+    if not own.any():
+        return Finding(0, shortfall=refusals.undecided, lacks=lacks)
+    chosen = _unexplained(refusals)
+    violations = _wrong(refusals, chosen, "")
+    highest = int(refusals.counted[own].min())
+    note, shortfall = f"refused with at least {highest:,} of {refusals.count:,} that can have counted", ""
+    if highest > refusals.count * (1 + CLOSE):
+        shortfall = f"{own.sum():,} refusals, but a limit of up to {highest:,} would explain them all"
+        if profile.target.late_effect_ns is None and refusals.requests.limited.pushes.unknown.any():
+            lacks = LATE
+    return Finding(int(own.sum()), violations, len(chosen), shortfall, note, lacks)
+
+
+LATE: Final = "Does a request stop working when its caller has gone? Then say target.late_effect in the profile."
+
+
+def _unexplained(refusals: Refusals) -> Ints:
+    """Wrong for no known cause, while something had counted, and no repeat of an earlier refusal."""
+    chosen = refusals.explained("")
+    return chosen[(refusals.counted[chosen] > 0) & ~np.isin(refusals.place[chosen], _repeats(refusals)[0])]
+
+
+def _repeats(refusals: Refusals) -> tuple[Ints, Ints, int]:
+    """Wrong refusals that repeat an earlier one of the same call, with that one, and how many calls were free again.
+
+    Where as many calls are served after a 429, it is not the ref that keeps the refusal.
+    """
+    again, first = freed(refusals.requests)
+    pushes = refusals.requests.limited.pushes
+    wrong = np.isin(again, refusals.place[refusals.explained("")])
+    served = ~pushes.limited[again] & ~pushes.unknown[again]
+    if wrong.sum() <= served.sum():
+        wrong[:] = False
+    return again[wrong], first[wrong], int(served.sum())
+
+
+def _wrong(refusals: Refusals, chosen: Ints, because: str) -> tuple[Violation, ...]:
+    """Wrong refusals, each with all that can have counted."""
+    made = []
+    for n in chosen[:SHOWN].tolist():
+        place = int(refusals.place[n])
+        told = f"{who(refusals.requests.limited.pushes, place)}: refused with 429 though at most "
+        told += f"{max(int(refusals.counted[n]), 0):,} can have counted, where the limit is "
+        told += f"{_declared(refusals.requests.limit)}{because}"
+        places = [place, *refusals.counted_at(n)]
+        if because:
+            missing = refusals.count - int(refusals.counted[n])
+            cause = OTHERS if "others" in because else STALE
+            places += refusals.blame.shown(cause, refusals.at.where(np.array([n])), missing).tolist()
+        made.append(Violation(_rows(refusals.requests.limited, np.unique(places)), told))
+    return tuple(made)
+
+
+@rule(
+    OTHERS,
+    family="rate limit",
+    severity="must",
+    scope="history",
+    statement="The requests of one scope never use up the limit of another.",
+    source=SOURCE,
+    advice="Look at the key of the counter: it must hold the whole scope and nothing less.",
+    sound_with_gaps=False,
+)
+def rate_limit_isolated(history: History, profile: Profile) -> Finding:
+    if profile.rate is None:
+        return Finding(0, lacks=UNDECLARED)
+    if profile.rate.scope in ("global", "ip"):
+        return Finding(0, note=f"the limit's scope is {profile.rate.scope}, so all share it")
+    refusals = refusals_of(history, profile)
+    chosen = refusals.explained(OTHERS)
+    violations = _wrong(refusals, chosen, "; it fits if the requests of others were counted")
+    occasions = refusals.blame.occasions[OTHERS] + len(chosen)
+    note = "served beside so many requests of others" if occasions else ""
+    return Finding(occasions, violations, len(chosen), note=note, lacks=MORE)
+
+
+@rule(
+    STALE,
+    family="rate limit",
+    severity="must",
+    scope="history",
+    statement="After a window without requests a caller is served again.",
+    source=SOURCE,
+    advice="Look at the window's unit and length, at what removes old entries, and whether refusals prolong the wait.",
+    sound_with_gaps=False,
+)
+def rate_limit_recovers(history: History, profile: Profile) -> Finding:
+    if profile.rate is None:
+        return Finding(0, lacks=UNDECLARED)
+    refusals = refusals_of(history, profile)
+    idle = refusals.explained("")
+    idle = idle[(refusals.counted[idle] <= 0) & ~np.isin(refusals.place[idle], _repeats(refusals)[0])]
+    stale = refusals.explained(STALE)
+    violations = _wrong(refusals, idle, "")
+    violations += _wrong(refusals, stale, "; it fits if earlier requests were counted for longer than a window")
+    violations = tuple(sorted(violations, key=lambda one: one.rows[-1]))
+    served = _recovered(refusals.requests)
+    total = len(idle) + len(stale)
+    note = "served again a window after a refusal" if served else ""
+    return Finding(served + total, violations, total, note=note, lacks=MORE)
+
+
+def _recovered(requests: Requests) -> int:
+    """Admissions for which a refusal of their scope lies a window or more back."""
+    refused, admitted = requests.limited.refused, requests.limited.admitted
+    if not len(refused) or admitted.scopes > refused.scopes:
+        return 0
+    first = np.full(refused.scopes, np.iinfo(np.int64).max // 2, np.int64)
+    np.minimum.at(first, refused.scope, refused.end)
+    return int((admitted.start > first[admitted.scope] + requests.horizon_ns).sum())
+
+
+@rule(
+    REF,
+    family="rate limit",
+    severity="must",
+    scope="history",
+    statement="A request refused with 429 has no effect: its ref stays free, and it uses up no challenge.",
+    source=f"{SOURCE}; RFC 9110 section 15.5: a client error is no success",
+    advice="Ask the rate limiter before anything is written, and keep no answer of it under the idempotency-ref.",
+    sound_with_gaps=False,
+)
+def rate_limit_no_effect(history: History, profile: Profile) -> Finding:
+    if profile.rate is None:
+        return Finding(0, lacks=UNDECLARED)
+    refusals = refusals_of(history, profile)
+    pushes = refusals.requests.limited.pushes
+    again, first, served = _repeats(refusals)
+    made = []
+    for later, before in list(zip(again.tolist(), first.tolist(), strict=True))[:SHOWN]:
+        told = f"{who(pushes, later)}: refused with 429 as before, though there was room by then"
+        made.append(Violation(_rows(refusals.requests.limited, np.array([before, later])), told))
+    counted = counts_not(REF, history, profile)
+    violations = tuple(sorted((*made, *counted.violations), key=lambda one: one.rows[-1]))
+    occasions, total = served + len(again) + counted.examined, len(again) + (counted.total or 0)
+    note = "calls answered otherwise after a 429, or served beside so many 429" if occasions else ""
+    return Finding(occasions, violations, total, note=note, lacks=MORE)
+
+
+@rule(
+    "rate-limit-retry-after",
+    family="rate limit",
+    severity="must",
+    scope="history",
+    statement="A 429 says when to come back where that is declared; coming back then works, and the wait is no longer "
+    "than needed.",
+    source="RFC 6585 section 4 and RFC 9110 section 10.2.3; limits.rate.retry_after in the profile",
+    advice="Give the time until the oldest request leaves the window, in whole seconds rounded up.",
+    sound_with_gaps=False,
+)
+def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
+    if profile.rate is None:
+        return Finding(0, lacks=UNDECLARED)
+    requests = requests_of(history, profile)
+    told, pushes = told_of(history, requests), requests.limited.pushes
+    returns = returns_of(requests, profile, told)
+    lied = returns.refusal[pushes.limited[returns.place]]
+    later = returns.place[pushes.limited[returns.place]]
+    limit_ns = longest(requests, profile, told)
+    made: list[Violation] = []
+    faults = {
+        "carries no Retry-After": (told.wait == MISSING) & profile.rate.retry_after,
+        "carries a Retry-After that is neither seconds nor a date": told.wait == UNREADABLE,
+        f"tells a longer wait than {_declared(profile.rate)} can need": told.wait > limit_ns,
+    }
+    total = len(lied)
+    for says, found in faults.items():
+        total += int(found.sum())
+        for n in np.flatnonzero(found)[:SHOWN].tolist():
+            text = told.text.iloc[n]
+            what = f": Retry-After: {quoted(str(text))}" if isinstance(text, str) else ""
+            place = int(told.place[n])
+            made.append(
+                Violation(_rows(requests.limited, np.array([place])), f"{who(pushes, place)}: 429 {says}{what}")
+            )
+    for n, place in list(zip(lied.tolist(), later.tolist(), strict=True))[:SHOWN]:
+        says = (
+            f"{who(pushes, place)}: refused with 429 after the wait that Retry-After {quoted(told.text.iloc[n])} named"
+        )
+        made.append(Violation(_rows(requests.limited, np.array([told.place[n], place])), says))
+    made.sort(key=lambda one: one.rows[-1])
+    return _honest(profile, len(told.place), int((told.wait >= 0).sum()), len(returns.place), tuple(made), total)
+
+
+def _honest(
+    profile: Profile, refused: int, said: int, came_back: int, made: tuple[Violation, ...], total: int
+) -> Finding:
+    if not refused or (not said and not made):
+        lacks = MORE if not refused or profile.rate is None or profile.rate.retry_after else DECLARE
+        return Finding(0, note="no 429 said when to come back" if refused else "", lacks=lacks)
+    note = f"{came_back:,} came back as told and were served"
+    shortfall = "" if came_back else f"{said:,} told when to come back, but nobody came back just then"
+    lacks = MORE if profile.target.exclusive else ALONE
+    return Finding(refused, made, total, shortfall, note, lacks)
+
+
+DECLARE: Final = "limits.rate.retry_after = true in the profile, where a 429 has to carry it."

@@ -1,0 +1,149 @@
+"""The requests of a history as a rate limiter counts them: which surely passed, which may have used up the limit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.history import History
+from harness.profile import Profile, RateLimit
+from harness.rules.bounds.lanes import Lanes
+from harness.rules.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
+from harness.rules.operations import (
+    FOREVER,
+    Flags,
+    Ints,
+    Pushes,
+    effects_of,
+    late,
+    once_a_history,
+    pushes_of,
+    resets_of,
+)
+
+
+@dataclass(frozen=True)
+class Requests:
+    """A rate limit over a history; after `horizon_ns` without requests nothing is counted any more."""
+
+    limit: RateLimit
+    limited: Limited
+    horizon_ns: int
+
+
+@once_a_history
+def requests_of(history: History, profile: Profile) -> Requests:
+    """The declared rate limit over a history."""
+    limit = profile.rate
+    assert limit is not None
+    pushes, slack = pushes_of(history, profile), slack_of(history, profile)
+    raw = _scopes(pushes, limit)
+    scope, scopes = numbered(raw)
+    refused = np.flatnonzero(pushes.limited & trusted(pushes, profile) & (raw >= 0))
+    # Windows opened by a caller's first request need to know of all that may have opened one, refused or not.
+    opened = limit.algorithm == "fixed-window" and limit.phase in (None, "first-request")
+    into = np.arange(scopes, dtype=np.int64) if opened else np.unique(scope[refused])
+    rows, whose, into = _countable(pushes, scope, raw, into, profile)
+    refused = refused[np.isin(scope[refused], into)]
+    end = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
+    limited = Limited(
+        pushes=pushes,
+        scope=scope,
+        admitted=_admitted(history, pushes, scope, raw, profile),
+        countable=Lanes(whose, pushes.sent[rows], end[rows], rows, scopes),
+        refused=Lanes(scope[refused], pushes.sent[refused], pushes.received[refused], refused, scopes),
+        resets=resets_of(history, profile),
+        slack=slack,
+    )
+    return Requests(limit, limited, slack.long(horizon(limit)))
+
+
+def interval(limit: RateLimit) -> int:
+    """How long a token takes to come, in ns, rounded down: a bucket is never blamed for the rest of a division."""
+    return limit.window_ns // limit.count
+
+
+def horizon(limit: RateLimit) -> int:
+    """After how long without requests nothing is counted any more, in ns."""
+    if limit.algorithm == "token-bucket":
+        return limit.bucket * -(-limit.window_ns // limit.count)
+    return limit.window_ns
+
+
+def _scopes(pushes: Pushes, limit: RateLimit) -> Ints:
+    """The number of each push's scope, -1 where it has none that is known."""
+    if limit.scope == "api-key":
+        return pushes.key
+    return pushes.person if limit.scope == "user" else np.zeros(len(pushes), np.int64)
+
+
+def _countable(pushes: Pushes, scope: Ints, raw: Ints, into: Ints, profile: Profile) -> tuple[Ints, Ints, Ints]:
+    """Places and scopes of what may have used up the limit: of all that was sent but what is declared not to.
+
+    Who cannot be told apart is counted in each of the scopes `into`; the last of the three tells which of them.
+    """
+    limit = profile.rate
+    assert limit is not None
+    kept = pushes.success | pushes.unknown | pushes.refused
+    if limit.counts_refusals is False:
+        kept &= ~pushes.limited
+    if limit.counts_replays is False:
+        kept &= ~_sure_replays(pushes)
+    places = np.flatnonzero(kept)
+    if limit.scope not in ("api-key", "user"):
+        return places, scope[places], into
+    # Another's key is counted for its owner or for the sender.
+    anywhere = (raw < 0) | pushes.has_intent(*AMBIGUOUS)
+    if limit.scope == "api-key":
+        keys = np.array([user.key for user in profile.pool.users] + [-1], np.int64)
+        anywhere |= keys[np.clip(pushes.token, -1, len(keys) - 1)] != pushes.key
+    rows, whose, into = spread(scope[places], anywhere[places], into)
+    return places[rows], whose, into
+
+
+def _sure_replays(pushes: Pushes) -> Flags:
+    """Successes that were asked for when the answer to the same call had already been received."""
+    first = np.full(pushes.ops, FOREVER, np.int64)
+    np.minimum.at(first, pushes.op[pushes.success], pushes.received[pushes.success])
+    again: Flags = pushes.success & (pushes.sent > first[pushes.op])
+    return again
+
+
+def _admitted(history: History, pushes: Pushes, scope: Ints, raw: Ints, profile: Profile) -> Lanes:
+    """What surely passed the limiter: successes and conflicts, once for each call where replays may come before it."""
+    limit = profile.rate
+    assert limit is not None
+    passed = (pushes.success | (pushes.refused & (pushes.status == 409))) & (raw >= 0) & ~pushes.has_intent(*AMBIGUOUS)
+    whose = _by_machine(history, pushes, scope) if limit.scope == "ip" else scope
+    if limit.counts_replays is True:
+        places = np.flatnonzero(passed)
+        start, end = pushes.sent[places], pushes.received[places]
+    else:
+        places, start, end = _one_a_call(pushes, passed, profile)
+    codes, scopes = numbered(whose[places]) if limit.scope == "ip" else (whose[places], int(scope.max(initial=-1)) + 1)
+    return Lanes(codes, start, end, places, scopes)
+
+
+def _one_a_call(pushes: Pushes, passed: Flags, profile: Profile) -> tuple[Ints, Ints, Ints]:
+    """One admission for each operation: of its success, or else of its first conflict."""
+    effects = effects_of(pushes, profile)
+    of_success = effects.sure[pushes.op] & pushes.success & passed
+    of_conflict = ~effects.sure[pushes.op] & passed
+    places = np.flatnonzero(of_success | of_conflict)
+    places = places[np.argsort(pushes.received[places], kind="stable")]
+    places = places[~pd.Series(pushes.op[places]).duplicated().to_numpy()]
+    first = np.full(pushes.ops, FOREVER, np.int64)
+    asked = passed | pushes.unknown
+    np.minimum.at(first, pushes.op[asked], pushes.sent[asked])
+    start = np.where(effects.sure[pushes.op[places]], effects.start[pushes.op[places]], first[pushes.op[places]])
+    return places, start, pushes.received[places]
+
+
+def _by_machine(history: History, pushes: Pushes, scope: Ints) -> Ints:
+    """The load machine of each push: each has an address of its own at the least."""
+    hosts = {(tally.stage, tally.worker): tally.host for tally in history.tallies}
+    if len(set(hosts.values())) <= 1:
+        return scope
+    frame = history.frame.loc[pushes.row, ["stage", "worker"]]
+    names = [hosts.get(pair, "/".join(pair)) for pair in zip(frame["stage"], frame["worker"], strict=True)]
+    return np.asarray(pd.factorize(np.array(names))[0], np.int64)
