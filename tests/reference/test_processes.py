@@ -165,7 +165,7 @@ def test_a_port_in_use_is_said_so(server: Server, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HarnessError, match="folder .*file/service"), Server(OPEN, tmp_path / "file" / "service"):
+    with pytest.raises(HarnessError, match=r"folder .*file/service"), Server(OPEN, tmp_path / "file" / "service"):
         pass
 
 
