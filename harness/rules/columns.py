@@ -174,14 +174,18 @@ def _numbers(column: "pd.Series[Any]") -> tuple[Ints, pd.Index]:
     else:
         found, texts = pd.factorize(column)
         numbers = found.astype(np.int64)
-    if column.name != "ref" and "" in texts:
-        numbers[numbers == texts.get_loc("")] = NONE
+    if column.name != "ref":
+        for empty in np.flatnonzero(texts == ""):
+            numbers[numbers == empty] = NONE
     return numbers, texts
 
 
 def _trimmed(numbers: Ints, texts: pd.Index) -> tuple[Ints, pd.Index]:
     """Refs without the blanks around them: no target can tell them apart."""
-    plain = pc.utf8_trim(pa.array(texts, pa.string()), " \t")
+    given = pa.array(texts, pa.string())
+    plain = pc.utf8_trim(given, " \t")
+    if plain.equals(given):
+        return numbers, texts
     renumbered, trimmed = pd.factorize(pd.Series(plain.to_numpy(zero_copy_only=False), dtype="str"))
     return _through(renumbered.astype(np.int64), numbers), trimmed
 
@@ -227,7 +231,9 @@ def _entitled(
         return known
     active = np.array([user.state == "active" for user in users])[place]
     own_key = np.array([user.key for user in users], np.int64)[place] == key
-    usable = np.array([[name in user.usable for name in channels] + [False] for user in users])[place, channel]
+    names = [*channels, None]  # None at -1, where no channel is
+    lists = {user.usable: [name in user.usable for name in names] for user in users}
+    usable = np.array([lists[user.usable] for user in users])[place, channel]
     entitled: Flags = known & active & own_key & usable & (frame["method"] == load_spec().method).to_numpy()
     return entitled
 

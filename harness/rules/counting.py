@@ -61,12 +61,15 @@ class _Issued:
 def spans_of(history: History, profile: Profile) -> list[Span]:
     """From the first count of each era, or since the target last began to count anew, to every later one."""
     spans: list[Span] = []
+    counts = _counts(history, profile)
+    if len(counts) < 2:
+        return spans
     surely = _surely_issued(history, profile)
     begun, over = _possibly_issued(history, profile)
     before = 0  # pushes counted in stretches that are over
     stretch: list[Count] = []
     era = -1
-    for number, count in _counts(history, profile):
+    for number, count in counts:
         if stretch and number == era and count.told >= stretch[-1].told:
             stretch.append(count)
             spans.append(_span(stretch[0], count, before, surely, begun, over))

@@ -44,8 +44,10 @@ def count_until(group: Ints, time: Ints, asked: Ints, until: Ints) -> Ints:
 def _position(group: Ints, time: Ints, asked: Ints, until: Ints) -> Ints:
     """Where each question would be put, after its equals, among rows sorted by group and time."""
     # Ranks take the place of times, as a group's number times a time may not fit into 64 bits.
-    times = np.unique(np.concatenate([time, until]))
+    times = np.sort(time)
     span = len(times) + 1
     keys = group * span + np.searchsorted(times, time)
-    found = np.searchsorted(keys, asked * span + np.searchsorted(times, until), side="right")
+    # The rank of an end is one less than that of the first time after it.
+    ends = asked * span + np.searchsorted(times, until, side="right") - 1
+    found = np.searchsorted(keys, ends, side="right")
     return np.asarray(found, np.int64)

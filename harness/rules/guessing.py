@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from harness.history import History
 from harness.profile import Profile
@@ -18,8 +19,8 @@ def ids_in_order(history: History, profile: Profile) -> tuple[Pushes, Ints]:
     pushes = pushes_of(history, profile)
     given = np.flatnonzero(pushes.success)
     given = given[np.argsort(pushes.received[given], kind="stable")]
-    _, first = np.unique(pushes.id[given], return_index=True)
-    return pushes, np.asarray(given[np.sort(first)[:SAMPLE]], np.int64)
+    first: Ints = given[~pd.Series(pushes.id[given]).duplicated().to_numpy()][:SAMPLE]
+    return pushes, first
 
 
 def fresh_bits(ids: list[str]) -> float:

@@ -75,8 +75,8 @@ def idempotent_concurrent(history: History, profile: Profile) -> Finding:
         ],
         len(differing) + len(refused),
         note=f"duplicates in {race.bursts:,} bursts; {seen}",
-        shortfall=f"the {race.duplicates:,} duplicates in {race.bursts:,} bursts came too far apart: only {seen}, and a "
-        f"pass needs {RACE_WIDTH_MS:g} ms"
+        shortfall=f"the {race.duplicates:,} duplicates in {race.bursts:,} bursts came too far apart: only {seen}, and "
+        f"a pass needs {RACE_WIDTH_MS:g} ms"
         if race.duplicates and race.width_ms > RACE_WIDTH_MS
         else "",
         lacks=LOAD,

@@ -12,7 +12,7 @@ from harness.profile import Profile
 from harness.rules.groups import pairs
 from harness.rules.operations import Flags, Ints, Pushes, once_a_history, pushes_of, resets_of
 
-SAMPLE: Final = 50_000  # operations in which nearly equal refs are looked for; far more than a pass needs
+SAMPLE: Final = 20_000  # operations in which nearly equal refs are looked for; far more than a pass needs
 LONG: Final = 32  # characters; refs that share so many were made to differ only behind them
 
 
@@ -69,15 +69,15 @@ def shared_ids(history: History, profile: Profile) -> Shared:
 def operations_with_an_id(pushes: Pushes) -> Ints:
     """The place of the first success of each clear operation."""
     given = np.flatnonzero(pushes.success & ~pushes.vague)
-    _, first = np.unique(pushes.op[given], return_index=True)
-    return np.asarray(given[first], np.int64)
+    first: Ints = given[~pd.Series(pushes.op[given]).duplicated().to_numpy()]
+    return first
 
 
 def same_ref_elsewhere(pushes: Pushes) -> int:
     """How many operations had a ref that another person, or the other channel, was given a challenge for too."""
     ref = pushes.ref[operations_with_an_id(pushes)]
     ref = ref[ref >= 0]
-    return len(ref) - len(np.unique(ref))
+    return len(ref) - int(pd.Series(ref).nunique())
 
 
 def nearly_equal(pushes: Pushes) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from harness.case import allowed_for, allows
 from harness.history import History
@@ -60,6 +61,8 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     era = np.where(resets.straddled(pushes.sent, pushes.received), -1, resets.era(pushes.sent))
     clear = (pushes.ref >= 0) & ~pushes.vague & (era >= 0)
     place = np.flatnonzero(clear & _refused_for_no_other_reason(pushes, profile))
+    if not len(place):
+        return Unexplained(pushes, *(place for _ in ("place", "proof", *REASONS)))
     proof = _fresh_after(pushes, profile, era, place)
     place, proof = place[proof >= 0], proof[proof >= 0]
     life = np.where(clear, pairs(pushes.op, era), -1)
@@ -82,7 +85,7 @@ def _fresh_after(pushes: Pushes, profile: Profile, era: Ints, place: Ints) -> In
     """For each place the next challenge of the same token, channel and era that was begun after it, or -1."""
     group = pairs(pairs(pushes.token, pushes.channel), era)
     began = effects_of(pushes, profile).start[pushes.op]
-    given = np.flatnonzero(pushes.success & pushes.entitled & (era >= 0))
+    given = np.flatnonzero(pushes.success & pushes.entitled & (era >= 0) & np.isin(group, group[place]))
     found = next_after(group[given], began[given], group[place], pushes.received[place])
     return np.where(found >= 0, np.append(given, -1)[found], -1)
 
@@ -144,7 +147,7 @@ def served_after_refusal(history: History, profile: Profile) -> int:
     call = pairs(pushes.channel, pushes.ref)
     refused = earliest(call, pushes.received, failed(pushes))[call]
     served = pushes.success & ~pushes.vague & (refused >= 0) & (pushes.received[refused] < pushes.sent)
-    return len(np.unique(pushes.op[served]))
+    return int(pd.Series(pushes.op[served]).nunique())
 
 
 def failed(pushes: Pushes) -> Flags:
