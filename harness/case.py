@@ -64,7 +64,7 @@ _intent("method-unknown", "4xx,501", "method-not-allowed", "a method that no sta
 _intent("method-other", "405", "method-not-allowed", "a method other than the documented one")
 _intent("body-sent", "200,400,413,415", "documented-status", "a body where none is documented")
 _intent("accept-odd", "200,406", "documented-status", "an Accept header that asks for another form")
-_intent("http-broken", "4xx", "no-server-error", "a request that breaks HTTP; closing the connection is an answer too")
+_intent("http-broken", "4xx", "broken-http-refused", "a request that breaks HTTP; a closed connection answers it too")
 _intent("control", "2xx", "documented-status", "a call that steers the target, outside the operation")
 _intent("any", "1xx,2xx,3xx,4xx", "documented-status", "a generated request of which only the form is judged")
 

@@ -10,11 +10,10 @@ from harness.spec import load_spec
 CREDENTIAL_RULES: Final = ("auth-required", "tenant-isolation", "impersonator-refused", "logged-out-refused")
 # Requests with nothing wrong about them: what the pool says of their user decides, whatever the intent says.
 PLAIN: Final = ("valid", "replay", "pending", "new-login")
+# What the history calls their channel is not what a server has to make of it.
+OTHER_SPELLING: Final = ("http-broken", "channel-slash", "path-odd")
 # A gateway may answer these before the service sees them, in a form of its own.
 GATEWAY: Final = ("http-broken", "path-missed")
-GATEWAY_FORM: Final = (
-    *GATEWAY, "channel-empty", "channel-encoded", "channel-slash", "http-legal", "method-unknown",
-)  # fmt: skip
 REGISTERED_METHODS: Final = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 LIMIT: Final = "CHALLENGE_LIMIT_EXCEEDED"
 JUDGED_HERE: Final = (
@@ -67,6 +66,11 @@ def is_limit(kind: Kind) -> bool:
     return kind.status == 429 or kind.code == LIMIT
 
 
+def any_form(kind: Kind) -> bool:
+    """Whether the case allows all statuses of this class: then a gateway may have answered, in a form of its own."""
+    return f"{kind.status // 100}xx" in kind.allowed and kind.intent != "any"
+
+
 def served(kind: Kind) -> bool:
     return 200 <= kind.status < 300
 
@@ -85,8 +89,8 @@ def blame(kind: Kind, profile: Profile) -> str:
     if flaws and served(told) and rule_of(told.intent) not in CREDENTIAL_RULES and not _unsure(told, flaws):
         return rule_of(flaws[0])
     if rule_of(told.intent) in CREDENTIAL_RULES:
-        return "" if allows(told.allowed, told.status, told.code) else _without_credentials(told, profile)
-    if served(told) and told.channel == OTHER and told.intent not in ("http-broken", "channel-slash"):
+        return _without_credentials(told, profile)
+    if served(told) and told.channel == OTHER and told.intent not in OTHER_SPELLING:
         return "channel-enum"
     if allows(told.allowed, told.status, told.code):
         return _misnamed_channel(told)
@@ -111,10 +115,15 @@ def _failed(kind: Kind, profile: Profile) -> str:
 
 def _without_credentials(kind: Kind, profile: Profile) -> str:
     """Something else than a refusal for the credentials: served, or told what only a caller with them may know."""
+    # Where the case allows every 4xx for another reason, a conflict still tells of the user.
+    if kind.status == 409 and not allows(allowed_for(kind.intent, profile), 409, kind.code):
+        return "auth-first"
+    if allows(kind.allowed, kind.status, kind.code):
+        return ""
     if kind.status == 429:
         # Any caller may be limited by address or key, but a limit by user shows that the user was looked up.
         return "auth-first" if profile.rate is not None and profile.rate.scope == "user" else ""
-    if kind.status == 409 or (kind.status == 400 and kind.channel == OTHER):
+    if kind.status == 400 and kind.channel == OTHER:
         return "auth-first"
     return rule_of(kind.intent)
 

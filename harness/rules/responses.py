@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
+from harness.case import allowed_for
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.blame import GATEWAY, GATEWAY_FORM, PLAIN, is_limit
+from harness.rules.blame import GATEWAY, LIMIT, PLAIN, any_form, is_limit
 from harness.rules.kinds import Kind, Kinds, kinds_of
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.sessions import lost_tokens
@@ -23,6 +24,7 @@ from harness.rules.single import (
 from harness.spec import load_spec
 
 SPEC: Final = load_spec()
+LIMITED: Final = ("429", f"409:{LIMIT}")  # what a limit may answer to any request
 NAMED: Final = 5  # users named in a sentence
 
 
@@ -101,9 +103,8 @@ def response_schema(history: History, profile: Profile) -> Finding:
 
 def _form_is_judged(kind: Kind) -> bool:
     """Whether the document says what this body looks like; a gateway's own answer may look as the gateway likes."""
-    own_form = kind.intent in GATEWAY_FORM and not 200 <= kind.status < 300
     refused_form = kind.intent == "accept-odd" and kind.status == 406
-    return kind.status < 500 and kind.method != "HEAD" and not own_form and not refused_form and _has_schema(kind)
+    return kind.status < 500 and kind.method != "HEAD" and not any_form(kind) and not refused_form and _has_schema(kind)
 
 
 def _has_schema(kind: Kind) -> bool:
@@ -159,7 +160,7 @@ def broken_http_refused(history: History, profile: Profile) -> Finding:
 )
 def bad_request_names_field(history: History, profile: Profile) -> Finding:
     kinds = kinds_of(history, profile)
-    rows = with_rows(kinds, lambda kind: kind.status == 400 and not kind.fault and _names_field(kind))
+    rows = with_rows(kinds, lambda kind: kind.status == 400 and not kind.fault and _names_field(kind, profile))
     bodies = kept(history, "body", rows)
     faults = {row: _nameless(body, _wrong(history, row)) for row, body in bodies.items()}
     own = by_intent(history, profile, "bad-request-names-field")
@@ -172,18 +173,17 @@ def bad_request_names_field(history: History, profile: Profile) -> Finding:
     )
 
 
-def _names_field(kind: Kind) -> bool:
-    """Whether a 400 to this must be for a field: not where the token's state, a gateway or an unasked body may be."""
-    return kind.intent in ("channel-unknown", "ref-odd", "ref-twice", *PLAIN)
+def _names_field(kind: Kind, profile: Profile) -> bool:
+    """Whether a 400 to this must be for a field, and nothing else is wrong that could be told instead."""
+    fields = ("channel-unknown", "ref-odd", "ref-twice", *PLAIN)
+    return kind.intent in fields and set(kind.allowed) <= {*allowed_for(kind.intent, profile), *LIMITED}
 
 
 def _wrong(history: History, row: int) -> tuple[str, ...]:
     """What the names of the fields at fault may have in them, in letters only."""
-    intent, ref = history.frame["intent"].iloc[row], history.frame["ref"].iloc[row]
-    plain_ref = not isinstance(ref, str) or (0 < len(ref) <= 36 and ref.isascii())
-    if intent == "channel-unknown":
-        return ("channel",) if plain_ref else ("channel", "ref")
-    return ("ref",) if intent in ("ref-odd", "ref-twice") else ("",)
+    intent = history.frame["intent"].iloc[row]
+    # A reference may be odd as well, and which of the two is looked at first is open.
+    return ("channel", "ref") if intent == "channel-unknown" else ("ref",) if intent.startswith("ref-") else ("",)
 
 
 def _nameless(body: Any, wrong: tuple[str, ...]) -> str:
