@@ -246,7 +246,9 @@ class _Frontier:
                 return False
             counted = (issued & self.plan.counted[n]).bit_count() + more
             return call.start <= self.terms.cold or counted >= self.terms.fewest
-        return self._settled(n, settled, pending) == (settled, pending)
+        # While its challenge may still come, a settle may still have something to do.
+        early = self.terms.one_pending and self.slots[n] >= 0 and not issued >> self.slots[n] & 1
+        return not early and self._settled(n, settled, pending) == (settled, pending)
 
     def _may_be_pending(self, call: Call, pending: int) -> bool:
         if not self.terms.refuses_pending:

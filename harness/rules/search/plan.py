@@ -22,7 +22,7 @@ class Plan:
         self._intervals(acting)
         longest = max((call.start for call in calls), default=0) - min((call.start for call in calls), default=0)
         self.limited = terms.most is not None and len(self._start) > terms.most
-        self.slides = terms.most is not None and terms.window_surely <= longest + self._slowest(calls)
+        self.slides = terms.window_surely <= longest + self._slowest(calls)
         order = sorted(self._start, key=(self._start if self.slides else self._end).__getitem__)
         self.slot = {op: n for n, op in enumerate(order)}
         self.start = [self._start[op] for op in order]

@@ -1,0 +1,164 @@
+"""The search against every order there is, its witnesses, its budget, and persons, resets and limits in the rule."""
+
+import random
+from typing import Any
+
+import pytest
+
+from harness.judge import verdict_on
+from harness.rules import RULES
+from harness.rules.operations import FOREVER
+from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms, reduce, search
+from harness.rules.search.reduce import weakened
+from harness.verdict import Verdict
+from tests.history_files import make_history
+from tests.rules.random_calls import random_calls, random_terms
+from tests.rules.slow_search import fits
+
+RULE = RULES["stepup-linearisable"]
+STATE = {"status": 409, "code": "STATE_INVALID"}
+LIMIT = {"status": 409, "code": "CHALLENGE_LIMIT_EXCEEDED"}
+SETTLES = {"control": {"accept": "POST /accept/{challenge_id}"}}
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_the_search_agrees_with_trying_every_order(part: int) -> None:
+    agreed = [_agrees(seed) for seed in range(part * 1_000, (part + 1) * 1_000)]
+    assert all(agreed), f"first disagreement: seed {part * 1_000 + agreed.index(False)}"
+
+
+def _agrees(seed: int) -> bool:
+    rng = random.Random(seed)
+    terms, calls = random_terms(rng), random_calls(rng)
+    outcome = search(calls, terms)
+    return outcome.decided and (outcome.failed < 0) == fits(calls, terms)
+
+
+def test_the_random_histories_are_of_both_kinds_on_all_terms() -> None:
+    kinds = set()
+    for seed in range(600):
+        rng = random.Random(seed)
+        terms, calls = random_terms(rng), random_calls(rng)
+        kinds.add((terms.one_pending, terms.most is not None, search(calls, terms).failed < 0))
+    assert len(kinds) == 8
+
+
+def test_no_call_of_a_witness_can_be_spared_and_what_is_left_still_fits_no_order() -> None:
+    seen = 0
+    for seed in range(3_000):
+        rng = random.Random(seed)
+        terms, calls = random_terms(rng), random_calls(rng)
+        outcome = search(calls, terms)
+        if outcome.failed < 0:
+            continue
+        seen += 1
+        rows = {call.row for call in reduce(calls, terms, outcome.failed)}
+        assert not fits(_weaker(calls, rows), terms), seed
+        assert all(fits(_weaker(calls, rows - {row}), terms) for row in rows), seed
+    assert seen > 1_000
+
+
+def _weaker(calls: list[Call], kept: set[int]) -> list[Call]:
+    weaker = [call if call.row in kept else weakened(call) for call in calls]
+    return [call for call in weaker if call is not None]
+
+
+def test_calls_that_overlap_too_much_are_undecided_within_the_budget() -> None:
+    terms = Terms(most=9, fewest=9, window_surely=20_005, window_possibly=20_006, cold=-1)
+    calls = [Call(n, SERVED, 0, n, n, 20_000 + n) for n in range(30)]
+    outcome = search(calls, terms, budget=1_000)
+    assert not outcome.decided
+    assert outcome.spent <= 2_000
+
+
+def test_a_long_history_of_one_user_takes_few_configurations() -> None:
+    calls = [Call(n, MAYBE if n % 9 == 0 else SERVED, 0, n, 10 * n, FOREVER if n % 9 == 0 else 10 * n + 75)
+             for n in range(3_000)]  # fmt: skip
+    calls.append(Call(3_000, REFUSED, 0, 5_000, 40_000, 40_010))
+    calls.append(Call(3_001, SETTLED, 0, 1, 40_005, 40_020, 3))
+    outcome = search(calls, Terms())
+    assert (outcome.failed, outcome.decided) == (-1, True)
+    assert outcome.spent < 10_000
+
+
+def test_touching_intervals_may_go_either_way() -> None:
+    settle = Call(1, SETTLED, 0, 1, 20, 30, 3)
+    first = Call(0, SERVED, 0, 1, 0, 10)
+    assert search([first, settle, Call(2, SERVED, 0, 2, 30, 40)], Terms()).failed == -1
+    assert search([first, settle, Call(2, SERVED, 0, 2, 31, 40)], Terms()).failed == 2
+
+
+def test_a_lost_settle_may_come_at_any_later_time() -> None:
+    first, lost = Call(0, SERVED, 0, 1, 0, 10), Call(1, MAYBE_SETTLED, 0, 1, 20, FOREVER, 3)
+    assert (
+        search([first, lost, Call(2, SERVED, 0, 2, 500, 510), Call(3, REFUSED, 0, 3, 900, 910)], Terms()).failed == -1
+    )
+    assert search([first, lost, Call(2, REFUSED, 0, 2, 500, 510), Call(3, SERVED, 0, 3, 900, 910)], Terms()).failed == 3
+
+
+def test_a_lost_request_counts_towards_the_limit_or_not() -> None:
+    terms = Terms(most=2, fewest=2, cold=-1)
+    served, lost = Call(0, SERVED, 0, 1, 0, 10), Call(1, MAYBE, 0, 2, 0, FOREVER)
+    limited, more = Call(2, LIMITED, 0, 3, 20, 30), Call(3, SERVED, 0, 4, 40, 50)
+    assert search([served, lost, limited], terms).failed == -1
+    assert search([served, lost, more], terms).failed == -1
+    assert search([served, lost, limited, more], terms).failed == 3
+
+
+def judged(rows: list[dict[str, Any]], profile: dict[str, Any] | None = None, pool: Any = None) -> Verdict:
+    history, made = make_history(rows, profile, pool)
+    return verdict_on(RULE, history, made)
+
+
+def accept(sent: float, received: float, challenge: str, user: int = 0, **more: Any) -> dict[str, Any]:
+    return {"t": [sent, received], "op": "accept", "user": user, "id": challenge, **more}
+
+
+def test_tokens_of_one_person_share_the_limit_but_not_what_was_settled() -> None:
+    limit = {"limits": {"challenges": {"count": 2, "window": "1h"}}, **SETTLES}
+    rows = [
+        {"t": [0, 5], "op": "reset"},
+        {"t": [10, 20], "id": "a"},
+        accept(30, 40, "a"),
+        {"t": [50, 60], "user": 13, "id": "b"},
+        *({"t": [70 + n, 80 + n], "user": 13, **LIMIT} for n in range(9)),
+    ]
+    assert judged(rows, limit).status == "pass"
+    assert judged([*rows, {"t": [200, 210], "user": 13, "id": "c"}], limit).status == "fail"
+    assert judged([*rows, {"t": [200, 210], "user": 13, **STATE}], limit).status == "fail"
+    assert judged([*rows, {"t": [200, 210], "user": 0, **STATE}], limit).status == "pass"
+
+
+def test_a_limit_of_the_programme_is_not_held_against_one_user() -> None:
+    limit = {"limits": {"challenges": {"count": 2, "window": "1h", "scope": "programme"}}}
+    rows = [{"t": [0, 5], "op": "reset"}, *({"t": [10 + n, 20 + n], **LIMIT} for n in range(10))]
+    assert judged(rows, limit).status == "pass"
+    replay = [{"t": [6, 8], "ref": "r", "id": "a"}, {"t": [30, 40], "ref": "r", **LIMIT}]
+    assert judged([*rows, *replay], limit).status == "fail"
+
+
+def test_what_a_reset_of_unknown_outcome_may_have_changed_is_not_judged() -> None:
+    rows = [{"t": [0, 10], "id": "a"}, accept(20, 30, "a"), {"t": [60, 70], "id": "b"}]
+    assert judged(rows, SETTLES).status == "fail"
+    assert judged([*rows, {"t": [40, 50], "op": "reset", "status": 0}], SETTLES).status != "fail"
+    early = {"t": [-30, -29], "op": "reset", "status": 503}
+    assert judged([*rows, early], SETTLES).status != "fail"
+    bound = {**SETTLES, "target": {"late_effect": "5ms"}}
+    assert judged([*rows, early], bound).status == "fail"
+
+
+def test_an_operation_with_two_ids_is_left_to_the_rules_about_replays() -> None:
+    rows = [{"t": [0, 10], "ref": "r", "id": "a"}, {"t": [0, 10], "ref": "r", "id": "b"}]
+    rows += [accept(20, 30, "a"), {"t": [40, 50], **STATE}, {"t": [60, 70], "ref": "r", "id": "c"}]
+    assert judged(rows, SETTLES).status != "fail"
+
+
+def test_the_user_of_undecided_calls_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.rules import linearisable
+
+    monkeypatch.setattr(linearisable, "BUDGET", 3)
+    limit = {"limits": {"challenges": {"count": 9, "window": "410ms"}}, **SETTLES}
+    rows = [{"t": [n, 400 + n], "user": 3, "id": f"{n}"} for n in range(30)]
+    verdict = judged(rows, limit)
+    assert verdict.status == "inconclusive"
+    assert "users 3" in verdict.message
