@@ -60,12 +60,13 @@ class Store:
     """The database, open in one process. Reads and writes that belong together stand in one `transaction`."""
 
     def __init__(self, path: Path) -> None:
+        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, cached_statements=64)
+        with self._alone():  # the change to WAL fails at once where another process makes it, whatever the timeout
+            self._db.execute("PRAGMA journal_mode = WAL")
         # What was committed outlives any process, which is what the tests kill; only a crash of the whole machine
         # could lose it, and waiting for the disk would cost more time than all the rest.
-        self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = OFF")
-        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         with self.transaction():
             for statement in SCHEMA.split(";"):
                 self._db.execute(statement)
