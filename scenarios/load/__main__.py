@@ -22,6 +22,7 @@ def main(arguments: Sequence[str]) -> ExitCode:
 
 def _run(arguments: Sequence[str]) -> ExitCode:
     options = read_options(arguments)
+    sys.argv = sys.argv[:1]  # Locust's page reads the command line of its process as if it were Locust's own
     if options.join is not None:
         from scenarios.load.worker import work_for
 

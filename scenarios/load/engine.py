@@ -44,10 +44,12 @@ class Alone:
             self._deal()  # not left to the event: what an event's listener raises would be lost
             self._runner.start(connections, spawn_rate=connections)
             progress = Progress(self._environment, self._deals[-1].seconds)
-            green.wait_any([self._ended, self._stop])
-            self._runner.stop()
-            if page is not None:
-                self._stop.wait()
+            while not self._stop.is_set():
+                green.wait_any([self._ended, self._stop])
+                self._runner.stop()
+                self._ended.clear()
+                if page is None:
+                    break
             self._runner.quit()
             progress.stop()
         finally:

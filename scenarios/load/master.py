@@ -48,9 +48,11 @@ class Master:
             self._runner.start(connections, spawn_rate=connections)
             progress = Progress(self._environment, self._deals[-1].seconds)
             self._wait_for_results()
-            if page is not None:
-                self._stop.wait()
             self._runner.stop()
+            while page is not None and not self._stop.is_set():
+                green.sleep(LOOK_S)
+                if self._over() and self._runner.user_count:
+                    self._runner.stop()
             self._runner.quit()
             progress.stop()
             self._wait_for_workers()

@@ -103,7 +103,7 @@ def start_load(profile: Path, folder: RunFolder, plan: Path, *more: str) -> subp
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
-def finish(process: subprocess.Popen[str], folder: RunFolder, limit_s: float = 30.0) -> Loaded:
+def finish(process: subprocess.Popen[str], folder: RunFolder, limit_s: float = 120.0) -> Loaded:
     """Wait for a load stage."""
     try:
         output, _ = process.communicate(timeout=limit_s)
@@ -114,6 +114,6 @@ def finish(process: subprocess.Popen[str], folder: RunFolder, limit_s: float = 3
     return Loaded(process.returncode, output, folder)
 
 
-def load(profile: Path, folder: RunFolder, plan: Path, *more: str, limit_s: float = 30.0) -> Loaded:
+def load(profile: Path, folder: RunFolder, plan: Path, *more: str, limit_s: float = 120.0) -> Loaded:
     """Run the load stage to its end."""
     return finish(start_load(profile, folder, plan, *more), folder, limit_s)

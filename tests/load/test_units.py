@@ -1,0 +1,172 @@
+"""The small parts of the load stage: options, orders, the scrub, the watch, what earlier stages have used up."""
+
+import random
+from collections import Counter
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.history import Exchange
+from harness.plan import load_plan
+from harness.redact import Redactor
+from scenarios.load.options import plan_of_options, read_options
+from scenarios.load.order import Order, order_of
+from scenarios.load.planner import deal
+from scenarios.load.scrub import Scrub
+from scenarios.load.session import base36, run_prefix
+from scenarios.load.usage import Usage, usage_of
+from scenarios.load.watch import REFUSED_S, Watch
+from tests.load.profiles import profile
+
+NEEDED = ["--profile", "p.toml", "--run", "dir"]
+
+
+def test_options_are_read_from_arguments() -> None:
+    options = read_options([*NEEDED, "--processes", "3", "--scenario", "background", "--worker", "127.0.0.1:77"])
+    assert (options.processes, options.scenarios, options.join) == (3, ("background",), ("127.0.0.1", 77))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "--profile"),
+        ([*NEEDED, "--processes", "0"], "0 is not from 1 to 64"),
+        ([*NEEDED, "--processes", "many"], "invalid"),
+        ([*NEEDED, "--seed", "x"], "invalid int"),
+        ([*NEEDED, "--worker", "here"], "'here' is not HOST:PORT"),
+    ],
+)
+def test_wrong_options_are_told(arguments: list[str], says: str) -> None:
+    with pytest.raises(HarnessError, match=says):
+        read_options(arguments)
+
+
+def test_only_the_scenarios_asked_for_are_left_of_a_plan() -> None:
+    plan = plan_of_options(read_options([*NEEDED, "--scenario", "lifecycle", "--scenario", "background"]))
+    assert {stage.scenario for stage in plan.stages} == {"lifecycle", "background"}
+    with pytest.raises(HarnessError, match="no such file, and no plan of this name"):
+        plan_of_options(read_options([*NEEDED, "--plan", "nowhere"]))
+
+
+def test_an_order_survives_its_journey() -> None:
+    made = deal(load_plan(), profile(200, rate={"count": 5, "window": "1s"}), Usage(), range(200), 2)
+    usage = Usage(Counter({3: 4}), {1: 1 << 62}, frozenset({7}))
+    order = Order("run", 1, 1, 0, 2.5, tuple(made.of(1)), usage)
+    import msgpack
+
+    travelled = msgpack.loads(msgpack.dumps(order.facts()), strict_map_key=False)
+    assert order_of(travelled) == order
+
+
+SECRETS = [f"tok_{n:032x}" for n in range(300)] + ["k1234", "key-" + "z" * 20, 'with"quote\\and more of it']
+
+
+def test_the_scrub_finds_what_the_redactor_finds() -> None:
+    rng = random.Random(1)
+    scrub, redactor = Scrub(SECRETS), Redactor(SECRETS)
+    for _ in range(3000):
+        secret = rng.choice(SECRETS)
+        part = secret[: rng.randrange(1, len(secret) + 1)]
+        text = "".join(rng.choices("abcdef0123_-", k=rng.randrange(40))) + part + "x" * rng.randrange(3)
+        assert scrub.holds(text) == redactor.holds(text), text
+    assert scrub.clean(f"a {SECRETS[0]} b") == redactor.clean(f"a {SECRETS[0]} b")
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_secret_is_found_wherever_it_stands(at: int) -> None:
+    assert Scrub(SECRETS).holds("." * at + SECRETS[5] + "." * at)
+
+
+def exchange(status: int, error: str = "", **other: Any) -> Exchange:
+    now = monotonic_ns()
+    values = {
+        "scenario": "s", "case": "c", "operation": "push", "intent": "valid", "allowed": "200", "method": "POST",
+        "user": 0, "key": 0, "channel": "AUTHY", "ref": "r", "intended": now, "sent": now, "received": now,
+        "status": status, "outcome": "ok", "error_code": "", "challenge_id": "", "retry_after": None, "body_fault": "",
+        "error": error, "connection": 1, "headers": None, "body": None, "told": 0,
+    }  # fmt: skip
+    return Exchange(**{**values, **other})
+
+
+class Late(Watch):
+    """A watch to which it seems that the last answer came a while ago."""
+
+    def age(self, seconds: float) -> bool:
+        self._answered = monotonic_ns() - round(seconds * 1e9)
+        return self.look()
+
+
+def test_a_target_is_gone_when_all_is_refused_for_long_enough() -> None:
+    watch = Late()
+    assert not watch.age(1000)  # nothing was sent
+    for _ in range(5):
+        watch.note(exchange(0, "connect: Connection refused"))
+    assert not watch.age(REFUSED_S - 1)
+    assert watch.age(REFUSED_S + 1)
+    assert "5 requests failed; the last: connect: Connection refused" in watch.gone
+
+
+def test_a_target_that_may_still_answer_is_waited_for() -> None:
+    watch = Late()
+    for _ in range(50):
+        watch.note(exchange(0, "timeout: no complete answer"))
+    assert not watch.age(REFUSED_S + 1)
+    assert watch.age(REFUSED_S + 11)
+
+
+def test_an_answer_or_our_own_doing_is_no_sign_of_a_target_that_is_gone() -> None:
+    watch = Late()
+    for _ in range(50):
+        watch.note(exchange(0, "closed by us before the answer"))
+    assert not watch.age(1000)
+    for _ in range(50):
+        watch.note(exchange(0, "read: Connection reset"))
+    watch.note(exchange(503))
+    assert not watch.age(1000)
+
+
+def row(user: int, ref: str | None, outcome: str, at: int, operation: str = "push") -> dict[str, Any]:
+    return {
+        "operation": operation, "user": user, "channel": "AUTHY", "ref": ref, "sent": at, "received": at + 1,
+        "outcome": outcome, "challenge_id": "",
+    }  # fmt: skip
+
+
+def test_what_earlier_stages_used_up_is_counted_once_a_ref_and_since_the_last_reset() -> None:
+    of = profile(4, challenges={"count": 5, "window": "24h", "scope": "user"})
+    rows = [
+        row(0, "old", "ok", 10),
+        row(-1, None, "ok", 20, "reset"),
+        row(0, "a", "ok", 30), row(0, "a", "ok", 40), row(0, "b", "refused", 50), row(0, None, "ok", 60),
+        row(0, None, "unknown", 70), row(1, "a", "unknown", 80),
+        row(2, None, "ok", 90, "accept"), row(3, None, "refused", 95, "accept"),
+    ]  # fmt: skip
+    usage = usage_of(rows, of)
+    persons = [user.person for user in of.pool.users]
+    assert usage.challenges == Counter({persons[0]: 3, persons[1]: 1})
+    assert usage.settled == frozenset({2})
+    assert usage.pending == {}
+
+
+def test_a_pending_challenge_is_remembered_where_only_one_may_be() -> None:
+    usage = usage_of([row(0, "a", "ok", 30)], profile(2, in_flight="reject"))
+    assert usage.pending == {0: 1 << 62}
+
+
+def test_refs_of_other_runs_seeds_processes_and_turns_begin_differently() -> None:
+    prefixes = {
+        run_prefix(run, seed, process, turn)
+        for run in ("a", "b") for seed in (1, 2) for process in (0, 1) for turn in (0, 1)
+    }  # fmt: skip
+    assert len(prefixes) == 16
+    assert {len(prefix) for prefix in prefixes} == {8}
+    assert [base36(n) for n in (0, 35, 36, 1295, 1296)] == ["0", "z", "10", "zz", "100"]
+
+
+def test_nothing_of_an_earlier_history_is_needed(tmp_path: Path) -> None:
+    from scenarios.load.usage import read_usage
+
+    assert read_usage(tmp_path, profile(2)) == Usage()
