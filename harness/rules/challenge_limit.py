@@ -107,7 +107,7 @@ def _wrong(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int]:
     chosen = refusals.explained(cause)
     made = []
     for n in chosen[:SHOWN].tolist():
-        place = int(refusals.place[n])
+        place = int(refusals.at.place[n])
         told = f"{who(refusals.limited.pushes, place)}: refused with CHALLENGE_LIMIT_EXCEEDED though at most "
         told += f"{refusals.counted[n]:,} of {count:,} challenges in {window} can have counted{because}"
         places = [place, *refusals.counted_at(n)]

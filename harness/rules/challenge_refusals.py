@@ -24,7 +24,7 @@ STALE: Final = "challenge-limit-reset"
 
 @dataclass(frozen=True)
 class Refusals:
-    """The refusals that can be decided: their places, when they were, and the most that may have counted at each.
+    """The refusals that can be decided: which and when they were, and the most that may have counted at each.
 
     `wrong` are those with room left, `blame` what explains each. `repeated`: refusals of calls that had been served
     before, `earlier` the places of those successes. `at_limit`: replays that were served with the limit used up.
@@ -33,7 +33,6 @@ class Refusals:
 
     limited: Limited
     limit: ChallengeLimit
-    place: Ints
     at: Moments
     counted: Ints
     wrong: Ints
@@ -52,7 +51,7 @@ class Refusals:
     @property
     def own(self) -> Flags:
         """The refusals that are right, or wrong for no known cause: what speaks of the limit's height."""
-        own = np.ones(len(self.place), np.bool_)
+        own = np.ones(len(self.counted), np.bool_)
         own[self.wrong] = False
         own[self.wrong[self.blame.none]] = True
         return own
@@ -73,16 +72,16 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     earlier = _earlier_success(limited, refused)
     at, known = _moments(history, limited, limit.window_ns)
     decided = (earlier < 0) & known & profile.target.exclusive
-    at, place = at.where(decided), refused.place[decided]
+    at = at.where(decided)
     counted = sliding.possible(limited.countable, at.scope, at.end, at.cutoff)
     wrong = np.flatnonzero(counted < limit.count)
     causes = _causes(limited, limit.count)
     found = blame(at.where(wrong), counted[wrong], served(limited, window), limited.admitted, limit.count, causes)
     return Refusals(
-        limited=limited, limit=limit, place=place, at=at, counted=counted, wrong=wrong, blame=found,
+        limited=limited, limit=limit, at=at, counted=counted, wrong=wrong, blame=found,
         repeated=refused.place[earlier >= 0], earlier=earlier[earlier >= 0],
         at_limit=_replays_at_limit(limited, limit.count, window),
-        undecided=_undecided(int((earlier < 0).sum()), len(place), profile),
+        undecided=_undecided(int((earlier < 0).sum()), len(at.place), profile),
     )  # fmt: skip
 
 
@@ -104,7 +103,9 @@ def _earlier_success(limited: Limited, refused: Lanes) -> Ints:
     found = first[pushes.op[refused.place]]
     received = np.append(pushes.received, 0)[found]
     before = (received < refused.start) & (refused.end - received < RETENTION_NS)
-    return np.where((found >= 0) & before & ~limited.resets.straddled(received, refused.end), found, -1)
+    # The call may have been served before a reset that came before its answer did.
+    since = np.append(pushes.sent, 0)[found]
+    return np.where((found >= 0) & before & ~limited.resets.straddled(since, refused.end), found, -1)
 
 
 def _moments(history: History, limited: Limited, window: int) -> tuple[Moments, Flags]:
@@ -114,7 +115,7 @@ def _moments(history: History, limited: Limited, window: int) -> tuple[Moments, 
     reset, was_reset = last_reset(history, refused.start)
     known = (cutoff >= 0) | was_reset
     cutoff = np.where(was_reset, np.maximum(cutoff, reset - 1), cutoff)
-    return Moments(refused.scope, refused.start, refused.end, cutoff), known
+    return Moments(refused.scope, refused.start, refused.end, cutoff, refused.place), known
 
 
 def served(limited: Limited, window: int) -> Moments:
@@ -123,7 +124,9 @@ def served(limited: Limited, window: int) -> Moments:
     order = np.argsort(resets.start, kind="stable")
     forgotten = np.append(np.maximum.accumulate(resets.end[order]), -1)
     last = forgotten[np.searchsorted(resets.start[order], admitted.end, side="right") - 1]
-    return Moments(admitted.scope, admitted.start, admitted.end, np.maximum(admitted.end - window, last))
+    return Moments(
+        admitted.scope, admitted.start, admitted.end, np.maximum(admitted.end - window, last), admitted.place
+    )
 
 
 def _causes(limited: Limited, count: int) -> tuple[Cause, ...]:
@@ -134,9 +137,9 @@ def _causes(limited: Limited, count: int) -> tuple[Cause, ...]:
     return (
         counted_too(REPLAYS, lanes_of(limited, replays)),
         counted_too(LIMITED, lanes_of(limited, pushes.limited)),
+        kept_too_long(STALE, *both, count),
         counted_too(REFUSALS, lanes_of(limited, pushes.refused & ~pushes.limited), itself=1),
         shared(OTHERS, *both),
-        kept_too_long(STALE, *both, count),
     )
 
 

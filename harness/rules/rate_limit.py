@@ -10,8 +10,8 @@ from harness.rules.bounds import sliding
 from harness.rules.bounds.sliding import Crowd
 from harness.rules.challenge_limit import ALONE, CLOSE, SHOWN, counts_not
 from harness.rules.limited import Limited
-from harness.rules.operations import Ints
-from harness.rules.rate_refusals import OTHERS, REF, STALE, Refusals, freed, refusals_of
+from harness.rules.operations import Flags, Ints
+from harness.rules.rate_refusals import OTHERS, REF, STALE, Refusals, refusals_of
 from harness.rules.rate_requests import Requests, requests_of
 from harness.rules.rate_upper import Upper, upper_of
 from harness.rules.registry import Finding, Violation, rule
@@ -106,8 +106,8 @@ def rate_limit_lower(history: History, profile: Profile) -> Finding:
     own = refusals.own
     if not own.any():
         return Finding(0, shortfall=refusals.undecided, lacks=lacks)
-    chosen = _unexplained(refusals)
-    violations = _wrong(refusals, chosen, "")
+    chosen = _unexplained(refusals, idle=False)
+    violations = _wrong(refusals, chosen)
     highest = int(refusals.counted[own].min())
     note, shortfall = f"refused with at least {highest:,} of {refusals.count:,} that can have counted", ""
     if highest > refusals.count * (1 + CLOSE):
@@ -120,41 +120,42 @@ def rate_limit_lower(history: History, profile: Profile) -> Finding:
 LATE: Final = "Does a request stop working when its caller has gone? Then say target.late_effect in the profile."
 
 
-def _unexplained(refusals: Refusals) -> Ints:
-    """Wrong for no known cause, while something had counted, and no repeat of an earlier refusal."""
+def _unexplained(refusals: Refusals, *, idle: bool) -> Ints:
+    """Wrong for no known cause: while nothing can have counted, or while something had."""
     chosen = refusals.explained("")
-    return chosen[(refusals.counted[chosen] > 0) & ~np.isin(refusals.place[chosen], _repeats(refusals)[0])]
+    empty: Flags = refusals.counted[chosen] <= 0
+    return chosen[empty == idle]
 
 
-def _repeats(refusals: Refusals) -> tuple[Ints, Ints, int]:
-    """Wrong refusals that repeat an earlier one of the same call, with that one, and how many calls were free again.
-
-    Where as many calls are served after a 429, it is not the ref that keeps the refusal.
-    """
-    again, first = freed(refusals.requests)
-    pushes = refusals.requests.limited.pushes
-    wrong = np.isin(again, refusals.place[refusals.explained("")])
-    served = ~pushes.limited[again] & ~pushes.unknown[again]
-    if wrong.sum() <= served.sum():
-        wrong[:] = False
-    return again[wrong], first[wrong], int(served.sum())
+# What the target did if it is wrong for a cause.
+SPEAKS: Final = {
+    REF: "; it fits if the first refusal was kept under the ref",
+    OTHERS: "; it fits if the requests of others were counted",
+    STALE: "; it fits if earlier requests were counted for longer than a window",
+}
 
 
-def _wrong(refusals: Refusals, chosen: Ints, because: str) -> tuple[Violation, ...]:
+def _wrong(refusals: Refusals, chosen: Ints, cause: str = "") -> tuple[Violation, ...]:
     """Wrong refusals, each with all that can have counted."""
+    limited = refusals.requests.limited
     made = []
     for n in chosen[:SHOWN].tolist():
-        place = int(refusals.place[n])
-        told = f"{who(refusals.requests.limited.pushes, place)}: refused with 429 though at most "
+        place = int(refusals.at.place[n])
+        told = f"{who(limited.pushes, place)}: refused with 429 though at most "
         told += f"{max(int(refusals.counted[n]), 0):,} can have counted, where the limit is "
-        told += f"{_declared(refusals.requests.limit)}{because}"
+        told += f"{_declared(refusals.requests.limit)}{SPEAKS.get(cause, '')}"
         places = [place, *refusals.counted_at(n)]
-        if because:
+        if cause:
             missing = refusals.count - int(refusals.counted[n])
-            cause = OTHERS if "others" in because else STALE
             places += refusals.blame.shown(cause, refusals.at.where(np.array([n])), missing).tolist()
-        made.append(Violation(_rows(refusals.requests.limited, np.unique(places)), told))
+        made.append(Violation(_rows(limited, np.array(places)), told))
     return tuple(made)
+
+
+def _explained(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int, int]:
+    """The wrong refusals with a cause, their number, and how often the cause could have shown."""
+    chosen = refusals.explained(cause)
+    return _wrong(refusals, chosen, cause), len(chosen), refusals.blame.occasions[cause] + len(chosen)
 
 
 @rule(
@@ -172,12 +173,9 @@ def rate_limit_isolated(history: History, profile: Profile) -> Finding:
         return Finding(0, lacks=UNDECLARED)
     if profile.rate.scope in ("global", "ip"):
         return Finding(0, note=f"the limit's scope is {profile.rate.scope}, so all share it")
-    refusals = refusals_of(history, profile)
-    chosen = refusals.explained(OTHERS)
-    violations = _wrong(refusals, chosen, "; it fits if the requests of others were counted")
-    occasions = refusals.blame.occasions[OTHERS] + len(chosen)
+    violations, total, occasions = _explained(refusals_of(history, profile), OTHERS)
     note = "served beside so many requests of others" if occasions else ""
-    return Finding(occasions, violations, len(chosen), note=note, lacks=MORE)
+    return Finding(occasions, violations, total, note=note, lacks=MORE)
 
 
 @rule(
@@ -194,14 +192,11 @@ def rate_limit_recovers(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
         return Finding(0, lacks=UNDECLARED)
     refusals = refusals_of(history, profile)
-    idle = refusals.explained("")
-    idle = idle[(refusals.counted[idle] <= 0) & ~np.isin(refusals.place[idle], _repeats(refusals)[0])]
-    stale = refusals.explained(STALE)
-    violations = _wrong(refusals, idle, "")
-    violations += _wrong(refusals, stale, "; it fits if earlier requests were counted for longer than a window")
-    violations = tuple(sorted(violations, key=lambda one: one.rows[-1]))
+    idle = _unexplained(refusals, idle=True)
+    stale, total, _ = _explained(refusals, STALE)
+    violations = tuple(sorted((*_wrong(refusals, idle), *stale), key=lambda one: one.rows[-1]))
+    total += len(idle)
     served = _recovered(refusals.requests)
-    total = len(idle) + len(stale)
     note = "served again a window after a refusal" if served else ""
     return Finding(served + total, violations, total, note=note, lacks=MORE)
 
@@ -229,17 +224,11 @@ def _recovered(requests: Requests) -> int:
 def rate_limit_no_effect(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
         return Finding(0, lacks=UNDECLARED)
-    refusals = refusals_of(history, profile)
-    pushes = refusals.requests.limited.pushes
-    again, first, served = _repeats(refusals)
-    made = []
-    for later, before in list(zip(again.tolist(), first.tolist(), strict=True))[:SHOWN]:
-        told = f"{who(pushes, later)}: refused with 429 as before, though there was room by then"
-        made.append(Violation(_rows(refusals.requests.limited, np.array([before, later])), told))
+    kept, again, occasions = _explained(refusals_of(history, profile), REF)
     counted = counts_not(REF, history, profile)
-    violations = tuple(sorted((*made, *counted.violations), key=lambda one: one.rows[-1]))
-    occasions, total = served + len(again) + counted.examined, len(again) + (counted.total or 0)
-    note = "calls answered otherwise after a 429, or served beside so many 429" if occasions else ""
+    violations = tuple(sorted((*kept, *counted.violations), key=lambda one: one.rows[-1]))
+    occasions, total = occasions + counted.examined, again + (counted.total or 0)
+    note = "served with a ref that had been refused with 429, or beside so many 429" if occasions else ""
     return Finding(occasions, violations, total, note=note, lacks=MORE)
 
 
@@ -260,8 +249,10 @@ def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
     requests = requests_of(history, profile)
     told, pushes = told_of(history, requests), requests.limited.pushes
     returns = returns_of(requests, profile, told)
-    lied = returns.refusal[pushes.limited[returns.place]]
-    later = returns.place[pushes.limited[returns.place]]
+    refusals = refusals_of(history, profile)
+    # A refusal that is wrong by the count is another rule's.
+    late = pushes.limited[returns.place] & ~np.isin(returns.place, refusals.at.place[refusals.wrong])
+    lied, later = returns.refusal[late], returns.place[late]
     limit_ns = longest(requests, profile, told)
     made: list[Violation] = []
     faults = {

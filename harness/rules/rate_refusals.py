@@ -20,7 +20,7 @@ REF: Final = "rate-limit-no-effect"
 
 @dataclass(frozen=True)
 class Refusals:
-    """The refusals that can be decided: their places, when they were, and the most that may have counted at each.
+    """The refusals that can be decided: which and when they were, and the most that may have counted at each.
 
     `count` is what must have counted for a refusal to be right. `wrong` are those with room left, `blame` what explains
     each. `undecided` says why nothing can be decided though there are refusals.
@@ -28,7 +28,6 @@ class Refusals:
 
     requests: Requests
     count: int
-    place: Ints
     at: Moments
     counted: Ints
     wrong: Ints
@@ -39,12 +38,12 @@ class Refusals:
         """The places of all that may have counted at refusal n, without itself."""
         lanes, at = self.requests.limited.countable, self.at
         inside = (lanes.scope == at.scope[n]) & (lanes.start <= at.end[n]) & (lanes.end > at.cutoff[n])
-        return np.setdiff1d(lanes.place[inside], self.place[n])
+        return np.setdiff1d(lanes.place[inside], self.at.place[n])
 
     @property
     def own(self) -> Flags:
         """The refusals that are right, or wrong for no known cause: what speaks of the limit's height."""
-        own = np.ones(len(self.place), np.bool_)
+        own = np.ones(len(self.counted), np.bool_)
         own[self.wrong] = False
         own[self.wrong[self.blame.none]] = True
         return own
@@ -63,21 +62,20 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     refused, countable = limited.refused, limited.countable
     cutoff = refused.start - requests.horizon_ns
     decided = (cutoff >= 0) & profile.target.exclusive
-    place, scope, start, end = (one[decided] for one in (refused.place, refused.scope, refused.start, refused.end))
-    at = Moments(scope, start, end, cutoff[decided])
+    at = Moments(refused.scope, refused.start, refused.end, cutoff, refused.place).where(decided)
     itself = np.int64(limit.counts_refusals is not False)
     if limit.algorithm == "token-bucket":
         count, counted = limit.bucket, _tokens(requests, at, int(itself))
     else:
         count = limit.count
-        counted = sliding.possible(countable, scope, end, at.cutoff) - itself
+        counted = sliding.possible(countable, at.scope, at.end, at.cutoff) - itself
     wrong = np.flatnonzero(counted < count)
     # Fixed windows and buckets may serve twice as many in the time looked at.
     enough = count if limit.algorithm == "sliding-window" else 2 * count
     causes = _causes(requests, count)
     found = blame(at.where(wrong), counted[wrong], _served(requests), limited.admitted, count, causes, enough)
-    undecided = _undecided(len(refused), len(place), profile)
-    return Refusals(requests, count, place, at, counted, wrong, found, undecided)
+    undecided = _undecided(len(refused), len(counted), profile)
+    return Refusals(requests, count, at, counted, wrong, found, undecided)
 
 
 def _tokens(requests: Requests, at: Moments, itself: int) -> Ints:
@@ -102,25 +100,33 @@ def _undecided(refused: int, decided: int, profile: Profile) -> str:
 def _served(requests: Requests) -> Moments:
     """When something was admitted; what began by `cutoff` may have left the count."""
     admitted, window = requests.limited.admitted, requests.limited.slack.short(requests.limit.window_ns)
-    return Moments(admitted.scope, admitted.start, admitted.end, admitted.end - window)
+    return Moments(admitted.scope, admitted.start, admitted.end, admitted.end - window, admitted.place)
 
 
 def _causes(requests: Requests, count: int) -> tuple[Cause, ...]:
     """What a limiter may do wrongly, in the order in which rules are blamed."""
     limited, scope = requests.limited, requests.limit.scope
+    kept = _kept_refusal(requests, count)
     stale = kept_too_long(STALE, limited.countable, limited.admitted, count)
     if scope not in ("api-key", "user"):
-        return (stale,)
-    return (shared(OTHERS, limited.countable, limited.admitted), stale)
+        return kept, stale
+    return kept, shared(OTHERS, limited.countable, limited.admitted), stale
 
 
-def freed(requests: Requests) -> tuple[Ints, Ints]:
-    """Operations refused with 429 and asked for again: the places of the later ones, and of the earliest refusal."""
+def _kept_refusal(requests: Requests, count: int) -> Cause:
+    """The first 429 of a call is kept under its ref, and given again."""
     pushes = requests.limited.pushes
-    first = np.full(pushes.ops, FOREVER, np.int64)
-    place = np.full(pushes.ops, -1, np.int64)
     refused = np.flatnonzero(pushes.limited & (pushes.ref >= 0) & ~pushes.vague)
-    order = refused[np.argsort(-pushes.received[refused], kind="stable")]
-    first[pushes.op[order]], place[pushes.op[order]] = pushes.received[order], order
-    again = np.flatnonzero((pushes.sent > first[pushes.op]) & ~pushes.vague)
-    return again, place[pushes.op[again]]
+    refused = refused[np.argsort(-pushes.received[refused], kind="stable")]
+    first = np.full(pushes.ops, -1, np.int64)
+    first[pushes.op[refused]] = refused  # the last one written stays: the one received first
+    received = np.append(pushes.received, FOREVER)
+
+    def again(at: Moments) -> Ints:
+        return np.where(received[first[pushes.op[at.place]]] < at.start, 2 * count, 0)
+
+    def shown(at: Moments) -> Lanes:
+        place = first[pushes.op[at.place]]
+        return Lanes(at.scope, pushes.sent[place], pushes.received[place], place)
+
+    return Cause(REF, again, again, shown)

@@ -14,6 +14,7 @@ from harness.rules.operations import (
     Flags,
     Ints,
     Pushes,
+    Resets,
     effects_of,
     late,
     once_a_history,
@@ -43,7 +44,7 @@ def requests_of(history: History, profile: Profile) -> Requests:
     # Windows opened by a caller's first request need to know of all that may have opened one, refused or not.
     opened = limit.algorithm == "fixed-window" and limit.phase in (None, "first-request")
     into = np.arange(scopes, dtype=np.int64) if opened else np.unique(scope[refused])
-    rows, whose, into = _countable(pushes, scope, raw, into, profile)
+    rows, whose, into = _countable(history, pushes, scope, raw, into, profile)
     refused = refused[np.isin(scope[refused], into)]
     end = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
     limited = Limited(
@@ -77,7 +78,9 @@ def _scopes(pushes: Pushes, limit: RateLimit) -> Ints:
     return pushes.person if limit.scope == "user" else np.zeros(len(pushes), np.int64)
 
 
-def _countable(pushes: Pushes, scope: Ints, raw: Ints, into: Ints, profile: Profile) -> tuple[Ints, Ints, Ints]:
+def _countable(
+    history: History, pushes: Pushes, scope: Ints, raw: Ints, into: Ints, profile: Profile
+) -> tuple[Ints, Ints, Ints]:
     """Places and scopes of what may have used up the limit: of all that was sent but what is declared not to.
 
     Who cannot be told apart is counted in each of the scopes `into`; the last of the three tells which of them.
@@ -88,7 +91,7 @@ def _countable(pushes: Pushes, scope: Ints, raw: Ints, into: Ints, profile: Prof
     if limit.counts_refusals is False:
         kept &= ~pushes.limited
     if limit.counts_replays is False:
-        kept &= ~_sure_replays(pushes)
+        kept &= ~_sure_replays(pushes, resets_of(history, profile))
     places = np.flatnonzero(kept)
     if limit.scope not in ("api-key", "user"):
         return places, scope[places], into
@@ -101,12 +104,13 @@ def _countable(pushes: Pushes, scope: Ints, raw: Ints, into: Ints, profile: Prof
     return places[rows], whose, into
 
 
-def _sure_replays(pushes: Pushes) -> Flags:
-    """Successes that were asked for when the answer to the same call had already been received."""
-    first = np.full(pushes.ops, FOREVER, np.int64)
-    np.minimum.at(first, pushes.op[pushes.success], pushes.received[pushes.success])
+def _sure_replays(pushes: Pushes, resets: Resets) -> Flags:
+    """Successes that were asked for when the answer to the same call had been received, and no reset came between."""
+    first, since = np.full(pushes.ops, FOREVER, np.int64), np.full(pushes.ops, FOREVER, np.int64)
+    for times, column in ((first, pushes.received), (since, pushes.sent)):
+        np.minimum.at(times, pushes.op[pushes.success], column[pushes.success])
     again: Flags = pushes.success & (pushes.sent > first[pushes.op])
-    return again
+    return again & ~resets.straddled(since[pushes.op], pushes.received)
 
 
 def _admitted(history: History, pushes: Pushes, scope: Ints, raw: Ints, profile: Profile) -> Lanes:

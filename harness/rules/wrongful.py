@@ -10,19 +10,25 @@ from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 
 MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
+DOUBT: Final = 10  # refusals that must speak for a cause for each time somebody was served in spite of it
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments at which a limiter decided: in `[start, end]` of a scope, each with the end of what had surely left."""
+    """Moments at which a limiter decided: in `[start, end]` of a scope, with the end of what had surely left by then.
+
+    `place` is that of the exchange that was decided on.
+    """
 
     scope: Ints
     start: Ints
     end: Ints
     cutoff: Ints
+    place: Ints
 
     def where(self, chosen: Flags | Ints) -> "Moments":
-        return Moments(self.scope[chosen], self.start[chosen], self.end[chosen], self.cutoff[chosen])
+        columns = (self.scope, self.start, self.end, self.cutoff, self.place)
+        return Moments(*(column[chosen] for column in columns))
 
 
 Count = Callable[[Moments], Ints]
@@ -124,7 +130,7 @@ class Blame:
     def shown(self, rule: str, at: Moments, missing: int) -> Ints:
         """The places of the latest `missing` things that a cause counted at one moment."""
         lanes = self.causes[rule].shown(at)
-        lanes = lanes.where((lanes.start != at.start) | (lanes.end != at.end))
+        lanes = lanes.where(lanes.place != at.place)
         return lanes.place[np.argsort(lanes.end, kind="stable")[max(len(lanes) - missing, 0) :]]
 
 
@@ -140,21 +146,30 @@ def blame(
     """Decide for each wrong refusal, of which at most `counted` can have counted, what explains it.
 
     A cause explains what it brings up to `count`, and predicts that nobody is served once there are `enough` (left out:
-    `count`). `served` are moments at which somebody was: where these contradict a cause more often than refusals speak
-    for it, it is not what is wrong with this target.
+    `count`). `served` are moments at which somebody was: a cause that these contradict is not what is wrong with this
+    target. Of those that are left the one that explains most comes first, then the order of `causes`.
     """
     step = max(-(-len(served.scope) // MOST_ASKED), 1)
     served = served.where(np.arange(0, len(served.scope), step))
     enough = (count if enough is None else enough) - sliding.sure(admitted, served.scope, served.start, served.cutoff)
-    left = np.ones(len(counted), np.bool_)
-    occasions, found = {}, {}
+    occasions, fits = {}, {}
     for cause in causes:
-        seen = occasions[cause.rule] = int((cause.least(served) >= enough).sum())
-        explained = np.flatnonzero(left)
-        if len(explained):
-            explained = explained[(counted + cause.most(wrong) >= count)[explained]]
-        if len(explained) and cause.fitted is not None:
-            seen = int((cause.fitted(wrong.where(explained))(served) >= enough).sum())
-        found[cause.rule] = explained if len(explained) > seen else explained[:0]
-        left[found[cause.rule]] = False
-    return Blame({cause.rule: cause for cause in causes}, occasions, found, np.flatnonzero(left))
+        against = occasions[cause.rule] = int((cause.least(served) >= enough).sum())
+        explained = counted + cause.most(wrong) >= count
+        if explained.any() and cause.fitted is not None:
+            against = int((cause.fitted(wrong.where(explained))(served) >= enough).sum())
+        fits[cause.rule] = explained & (against * DOUBT <= explained.sum())
+    found, none = _shares(fits, len(counted))
+    return Blame({cause.rule: cause for cause in causes}, occasions, found, none)
+
+
+def _shares(fits: dict[str, Flags], many: int) -> tuple[dict[str, Ints], Ints]:
+    """Each refusal given to one of the causes that fit it, or to none."""
+    left = np.ones(many, np.bool_)
+    found = {rule: np.zeros(0, np.int64) for rule in fits}
+    waiting = dict(fits)
+    while waiting:
+        best = max(waiting, key=lambda rule: int((waiting[rule] & left).sum()))
+        found[best] = np.flatnonzero(waiting.pop(best) & left)
+        left[found[best]] = False
+    return found, np.flatnonzero(left)
