@@ -11,7 +11,7 @@ OPERATION = "/stepup/challenges/push/"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; `body` is JSON where it is."""
+    """What came back; `body` is read where it is JSON."""
 
     status: int
     headers: dict[str, str]
@@ -60,10 +60,17 @@ class Client:
         response = self._http.getresponse()
         body = response.read()
         told = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, told, json.loads(body) if "json" in told.get("content-type", "") else body)
+        return Answer(response.status, told, _read(body))
 
     def close(self) -> None:
         self._http.close()
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
 
 
 class Users:

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,30 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     assert len(workers) == Settings().workers
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "limits", "expected"),
+    [("refs-per-worker", {}, {1}), ("rate-per-worker", {"rate_count": 6}, {6}),
+     ("challenges-per-worker", {"challenge_count": 6}, {6})],
+)  # fmt: skip
+def test_what_each_worker_keeps_to_itself_is_seen_over_several_connections(
+    tmp_path: Path, fault: str, limits: dict[str, Any], expected: set[int]
+) -> None:
+    found = [served_by_all(Server(replace(OPEN, fault=name, **limits), tmp_path / str(name)), fault)
+             for name in (None, fault)]  # fmt: skip
+    assert found[0] in expected
+    assert found[1] not in expected
+
+
+def served_by_all(service: Server, fault: str) -> int:
+    """How many ids a ref, or how many challenges a user, gets over connections to all workers."""
+    with service as server:
+        user = users_of(server).both[0]
+        clients = [Client(server.base_url) for _ in range(16)]
+        for client in clients:  # all open before the first request, so that each worker has some
+            client.pushes()
+        answers = [client.push(user, ref="ref" if fault == "refs-per-worker" else None) for client in clients]
+        for client in clients:
+            client.close()
+    return len({answer.id for answer in answers if answer.status == 200})
