@@ -1,8 +1,8 @@
 """The challenge limit: users, or a programme, driven to it and beyond, at once and one by one, over both channels.
 
-Exercises challenge-limit-upper, -lower, -isolated, -replay-free, -refusal-free, and idempotent-after-unknown by counting:
-where answers were lost and asked for again, a hidden second challenge makes the limit come early. Wants some five
-scopes driven each way.
+Exercises challenge-limit-upper, -lower, -isolated, -replay-free, -refusal-free, and idempotent-after-unknown by
+counting: where answers were lost and asked for again, a hidden second challenge makes the limit come early. Wants some
+five scopes driven each way.
 """
 
 import random

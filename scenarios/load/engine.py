@@ -82,13 +82,13 @@ def stop_event() -> Any:
     return event
 
 
-def make_environment(setup: Setup) -> Environment:
+def make_environment(setup: Setup) -> Any:
     """Locust's environment for the target."""
     users: list[Any] = [user_class(setup.options.fast_http)]
     return Environment(user_classes=users, host=setup.profile.target.base_url, stop_timeout=0)
 
 
-def serve_page(environment: Environment, port: int | None) -> Any:
+def serve_page(environment: Any, port: int | None) -> Any:
     """Locust's own page on loopback, None where it was not asked for; HarnessError where the port is in use."""
     if port is None:
         return None

@@ -4,7 +4,7 @@ from time import monotonic_ns
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import gevent.ssl
+import gevent.ssl as gevent_ssl
 from locust import FastHttpUser, task
 
 from harness.profile import Profile
@@ -12,6 +12,8 @@ from scenarios.load import green
 from scenarios.load.answers import LARGEST, Answer, Head
 from scenarios.load.client import Connection, Done
 from scenarios.load.journal import Call, Journal
+
+_ssl: Any = gevent_ssl
 
 
 class FastConnection(Connection):
@@ -44,13 +46,18 @@ class FastConnection(Connection):
         self._deadline = self._sent + self._timeout_ns
         self._running = green.serve(self._request, call)
 
-    def close(self, *, reset: bool = False) -> None:
+    def close(self, *, reset: bool = False) -> None:  # noqa: ARG002  Locust's client cannot reset
         self._client.client.close()
 
     def _request(self, call: Call) -> None:
         path, headers = _parsed(call.wire)
         with self._client.request(
-            call.method, self._origin + path, name=call.scenario, headers=headers, catch_response=True, allow_redirects=False
+            call.method,
+            self._origin + path,
+            name=call.scenario,
+            headers=headers,
+            catch_response=True,
+            allow_redirects=False,
         ) as response:
             status = response.status_code
             if 0 < status < 500:
@@ -113,9 +120,7 @@ class FastUser(FastHttpUser):
     def prepare(cls, profile: Profile, timeout_s: float) -> None:
         """Check certificates as the lean client does, and wait as long."""
         cls.network_timeout = cls.connection_timeout = timeout_s
-        cls.ssl_context_factory = staticmethod(
-            lambda: gevent.ssl.create_default_context(cafile=profile.target.ca_file)
-        )
+        cls.ssl_context_factory = staticmethod(lambda: _ssl.create_default_context(cafile=profile.target.ca_file))
 
 
 def _parsed(wire: bytes) -> tuple[str, dict[str, str]]:

@@ -13,7 +13,9 @@ import gevent.socket
 
 _gevent: Any = gevent
 _socket: Any = gevent.socket
-_spawned: Any = gevent.pool.Group()
+_new_waiter: Any = gevent.hub.Waiter
+_new_group: Any = gevent.pool.Group
+_spawned: Any = _new_group()
 
 Event: Any = gevent.event.Event
 Lock: Any = gevent.lock.BoundedSemaphore
@@ -28,7 +30,7 @@ class Reply:
     """What one greenlet waits for, in `get`, until any other one, or the event loop itself, calls `give`."""
 
     def __init__(self) -> None:
-        self._waiter: Any = gevent.hub.Waiter()
+        self._waiter: Any = _new_waiter()
 
     def get(self) -> Any:
         """Wait for the value."""

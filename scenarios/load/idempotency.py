@@ -6,6 +6,7 @@ look-then-write gap of 1 ms with 95 % after some 30, one of 0.1 ms after some 30
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Final
@@ -26,21 +27,26 @@ CUT_SHARE: Final = 4  # one token in so many is used for lost answers: those may
 
 def run(work: Work) -> None:
     """Work in lanes until the part's end."""
-    lanes = max(1, min(LANES, len(work.tokens)))
-    green.join([green.spawn(_Lane(work, number, lanes).run) for number in range(lanes)])
+    persons = list(dict.fromkeys(token.user.person for token in work.tokens))
+    lanes = max(1, min(LANES, len(persons)))
+    dealt = [frozenset(persons[number::lanes]) for number in range(lanes)]
+    green.join([green.spawn(_Lane(work, number, lanes, mine).run) for number, mine in enumerate(dealt)])
 
 
 class _Lane:
     """One greenlet's tokens, used in turn; each group of requests is about one ref or a few."""
 
-    def __init__(self, work: Work, number: int, lanes: int) -> None:
+    def __init__(self, work: Work, number: int, lanes: int, here: frozenset[int]) -> None:
         self.work = work
         self.rng = work.rng(number)
         self.pause_s = lanes / (work.part.stage.rate or RATE)
-        mine = work.tokens[number::lanes]
+        mine = [token for token in work.tokens if token.user.person in here]
+        logins = Counter(token.user.person for token in mine)
+        single = [token for token in mine if logins[token.user.person] == 1] or mine
         cuts = work.part.cuts
-        self.cut = mine if cuts == "only" else mine[::CUT_SHARE] if cuts == "some" and len(mine) > 1 else []
+        self.cut = mine if cuts == "only" else single[::CUT_SHARE] if cuts == "some" and len(mine) > 1 else []
         self.whole = [] if cuts == "only" else [token for token in mine if token not in self.cut]
+        self.several = [token for token in self.whole if logins[token.user.person] > 1]
         self.kinds = self._order()
 
     def _order(self) -> list[Callable[[], bool]]:
@@ -48,6 +54,7 @@ class _Lane:
         if not self.whole:
             return [self._lost]
         each = [self._burst, self._channels, self._near, self._persons, self._no_ref, self._spread, self._revisit]
+        each += [self._logins] if self.several else []
         weighted = (
             [self._burst] * 10 + [self._revisit] * 3 + [self._spread] * 2 + each + [self._lost] * (4 if self.cut else 0)
         )
@@ -162,6 +169,25 @@ class _Lane:
             [first, second], [self.work.call(token, channel, ref, also=self._also()) for token in (first, second)]
         )
         self.work.done["same ref, other user"] += 1
+        return True
+
+    def _logins(self) -> bool:
+        """One ref by two tokens of one person, at once and again: one operation, as refs are the person's."""
+        first = self._next(4, self.several)
+        if first is None:
+            return False
+        others = [one for one in self.several if one.user.person == first.user.person and one is not first]
+        if not others:
+            return False
+        other = others[0]
+        shared = [channel for channel in first.user.usable if channel in other.user.usable]
+        if not shared or first.pacer.capacity < 4 or not self.work.session.may_begin(first):
+            return False
+        ref, channel, pair = self.work.session.ref(), self.rng.choice(shared), [first, other]
+        calls = [self.work.call(token, channel, ref, also=self._also()) for token in pair]
+        self.work.together(pair, calls)
+        self._again(self.rng.choice(pair), channel, ref)
+        self.work.done["same ref, other login"] += 1
         return True
 
     def _near(self) -> bool:

@@ -64,7 +64,12 @@ class Master:
         return conclude(self._setup, self._deals, results, interrupted=self._stop.is_set(), lost=self._lost)
 
     def _start_workers(self) -> None:
-        argv = [sys.executable, "-m", "scenarios.load", *_worker_arguments(self._setup.options, self._runner.server.port)]
+        argv = [
+            sys.executable,
+            "-m",
+            "scenarios.load",
+            *_worker_arguments(self._setup.options, self._runner.server.port),
+        ]
         self._processes = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(self._count)]
         deadline = monotonic() + START_S
         while len(self._clients) < self._count and not self._stop.is_set():

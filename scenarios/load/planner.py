@@ -19,6 +19,7 @@ MOST: Final = {
     "lifecycle": 40,
     "idempotency": 120,
 }  # persons that can be of use
+LOGINS: Final = ("lifecycle", "challenge-limit", "idempotency")  # to whom persons with several tokens are of use
 STRETCH_S: Final = 60.0  # how much longer than planned a stage may take where the target's window needs it
 # Where scenarios run one after another: their order and their part of the time. What leaves lost requests behind comes
 # late, as a lost request may count against a limit for ever; what settles tokens comes last.
@@ -179,19 +180,34 @@ def _shared_out(shares: dict[str, float], islands: list[list[User]]) -> dict[str
         name: max(2, min(MOST.get(name, len(islands)), ceil(len(islands) * share / whole)))
         for name, share in shares.items()
     }
-    rest = _varied(islands)
+    first = _several_logins(wanted, islands)
+    taken = {id(island) for mine in first.values() for island in mine}
+    rest = _varied([island for island in islands if id(island) not in taken])
     dealt: dict[str, list[list[User]]] = {}
     for name in sorted(wanted, key=lambda one: (one == "background", wanted[one])):
-        count = len(rest) if name == "background" else min(wanted[name], max(len(rest) - 1, 0))
+        left = wanted[name] - len(first.get(name, []))
+        count = len(rest) if name == "background" else min(left, max(len(rest) - 1, 0))
         if name == "rate-limit":
             # Largest number of enrolled channels last: a channel that is not enrolled is free to ask for.
             rest.sort(key=lambda island: len(island[0].usable))
-        dealt[name], rest = rest[:count], rest[count:]
+        dealt[name], rest = first.get(name, []) + rest[:count], rest[count:]
         rest = _varied(rest)
     if "background" not in shares and rest:
-        first = max(dealt, key=lambda one: MOST.get(one, 0))
-        dealt[first] += rest[: max(MOST.get(first, 0) - len(dealt[first]), 0)]
+        largest = max(dealt, key=lambda one: MOST.get(one, 0))
+        dealt[largest] += rest[: max(MOST.get(largest, 0) - len(dealt[largest]), 0)]
     return dealt
+
+
+def _several_logins(wanted: dict[str, int], islands: list[list[User]]) -> dict[str, list[list[User]]]:
+    """Islands with persons who have several tokens, in turn to those who need them, a third of what each wants.
+
+    Limits and refs are kept for the person, and a settled token is not: only these can show it.
+    """
+    several = [island for island in islands if len({user.person for user in island}) < len(island)]
+    names = [name for name in LOGINS if name in wanted]
+    return {
+        name: several[place :: len(names)][: ceil(wanted[name] / 3)] for place, name in enumerate(names)
+    }  # fmt: skip
 
 
 def _varied(islands: list[list[User]]) -> list[list[User]]:

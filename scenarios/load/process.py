@@ -95,7 +95,7 @@ class LoadProcess:
         green.serve(self._run, self._turn)
 
     def end(self) -> None:
-        """End the turn, early or not: begin nothing new, wait a while for what is under way, record the rest as lost."""
+        """End the turn, early or not: begin nothing new, wait a while for what is under way, give up the rest."""
         self.desk.drain(STOPPED_WAIT_S)
         self._wait_for_steering()
         green.end_all()

@@ -63,8 +63,9 @@ def write_facts(
                 mine[name] = mine.get(name, 0) + many
     notes = [note for made in deals for note in made.notes] + [note for result in results for note in result["notes"]]
     workers = {result["worker"]: {"sent": result["sent"], "unsent": result["unsent"]} for result in results}
+    planned_s = max((made.seconds for made in deals), default=0.0)
     write_json(folder.path / FACTS, {
-        "version": VERSION, "plan": plan, "ended": ended, "planned_s": max((made.seconds for made in deals), default=0.0),
+        "version": VERSION, "plan": plan, "ended": ended, "planned_s": planned_s,
         "deals": [made.facts() for made in deals], "done": done, "notes": list(dict.fromkeys(notes)),
         "workers": workers, "lost": lost,
     })  # fmt: skip

@@ -43,7 +43,7 @@ class Bench:
         return self.desk.ask(call())
 
 
-@pytest.fixture()
+@pytest.fixture
 def seen() -> list[bytes]:
     return []
 
@@ -52,6 +52,15 @@ def counting(behaviour: Behaviour, seen: list[bytes]) -> Behaviour:
     def behave(connection: socket.socket, head: bytes) -> None:
         seen.append(head)
         behaviour(connection, head)
+
+    return behave
+
+
+def holds(release: threading.Event) -> Behaviour:
+    """Answer nothing until released."""
+
+    def behave(connection: socket.socket, _: bytes) -> None:
+        release.wait(20)
 
     return behave
 
@@ -103,7 +112,7 @@ def test_a_call_without_a_complete_answer_is_unknown_and_sent_once(
 
 def test_an_answer_that_never_comes_is_given_up(tmp_path: Path, seen: list[bytes]) -> None:
     release = threading.Event()
-    with raw_server(counting(lambda *_: release.wait(20) and None, seen)) as port:
+    with raw_server(counting(holds(release), seen)) as port:
         one = Bench(tmp_path, port, timeout_s=0.2).ask()
         release.set()
         assert (one.status, one.outcome, len(seen)) == (0, "unknown", 1)
@@ -167,8 +176,14 @@ def test_calls_wait_for_a_connection_and_keep_their_intended_time(tmp_path: Path
         done: list[Exchange] = []
         event = green.Event()
         due = monotonic_ns()
+
+        def answered(one: Exchange) -> None:
+            done.append(one)
+            if len(done) == 10:
+                event.set()
+
         for number in range(10):
-            bench.desk.fire(call(), lambda one: (done.append(one), len(done) == 10 and event.set()), due + number)
+            bench.desk.fire(call(), answered, due + number)
         assert bench.desk.backlog() == 9
         event.wait(5)
         assert [one.intended - due for one in done] == list(range(10))
@@ -195,7 +210,7 @@ def test_more_calls_together_than_connections_are_all_answered(tmp_path: Path) -
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_call_that_is_cut_off_is_unknown(tmp_path: Path, seen: list[bytes], reset: bool) -> None:
     release = threading.Event()
-    with raw_server(counting(lambda *_: release.wait(20) and None, seen)) as port:
+    with raw_server(counting(holds(release), seen)) as port:
         bench = Bench(tmp_path, port)
         one = bench.desk.cut(call(), 0.05, reset=reset)
         release.set()
@@ -223,7 +238,7 @@ def test_draining_waits_for_answers_under_way(tmp_path: Path) -> None:
         bench = Bench(tmp_path, port)
         done: list[Exchange] = []
         bench.desk.fire(call(), done.append)
-        green.spawn(lambda: (green.sleep(0.1), release.set()))
+        threading.Timer(0.1, release.set).start()
         bench.desk.drain(10.0)
         assert [one.outcome for one in done] == ["ok"]
 

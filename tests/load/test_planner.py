@@ -123,3 +123,15 @@ def test_a_long_rate_window_is_given_more_time_or_said_to_be_too_long() -> None:
     assert longest == pytest.approx(37.0)
     made = dealt(profile(200, rate={**RATE, "window": "1h"}))
     assert any("a window of 3600 s" in note for note in made.notes)
+
+
+def test_persons_with_several_tokens_go_to_those_who_need_them() -> None:
+    of = profile(300, persons_each=2, challenges=CHALLENGES, rate=RATE)
+    mixed = [user.index for user in of.pool.users if user.index % 2 == 0 or user.index < 60]
+    made = deal(load_plan(), of, Usage(), mixed, 1)
+    several = {
+        part.stage.scenario
+        for part in made.parts
+        if max(Counter(of.pool.users[index].person for index in part.users).values()) > 1
+    }
+    assert several >= {"lifecycle", "challenge-limit", "idempotency"}

@@ -1,6 +1,7 @@
 """Arrivals: their number and shape follow from the stage alone."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -18,7 +19,7 @@ def test_constant_arrivals_are_evenly_spaced() -> None:
 
 def test_poisson_arrivals_have_the_rate_and_no_memory() -> None:
     many = offsets("poisson", 1000.0)
-    gaps = [(b - a) / 1e9 for a, b in zip(many, many[1:], strict=False)]
+    gaps = [(b - a) / 1e9 for a, b in pairwise(many)]
     mean = sum(gaps) / len(gaps)
     deviation = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
     assert 9_500 < len(many) < 10_500
@@ -34,7 +35,7 @@ def test_the_same_seed_makes_the_same_arrivals() -> None:
 def test_arrivals_ascend_and_stay_within_the_stage(kind: Arrivals) -> None:
     many = offsets(kind, 100.0, 400.0)
     assert many == sorted(many)
-    assert 0 < many[0]
+    assert many[0] > 0
     assert many[-1] < 10 * 10**9
 
 

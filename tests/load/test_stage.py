@@ -254,7 +254,9 @@ def test_the_page_of_locust_is_served_on_loopback(tmp_path: Path) -> None:
     whole(done)
     frame = done.history.frame
     assert first + second == len(frame)
-    assert frame.groupby("ref")["sent"].agg(lambda times: times.max() - times.min()).max() < 2.5e9  # refs are not reused
+    assert (
+        frame.groupby("ref")["sent"].agg(lambda times: times.max() - times.min()).max() < 2.5e9
+    )  # refs are not reused
 
 
 def _page(process: subprocess.Popen[str], port: int, state: str) -> int:
@@ -299,6 +301,8 @@ def test_more_connections_than_descriptors_are_refused_before_the_start(tmp_path
     if hard == resource.RLIM_INFINITY or hard > 20_000:
         pytest.skip("this system lets a process open more descriptors than a plan may ask for")
     profile = profile_file(tmp_path, 1, users(4))
-    done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, "connections = 20000\n" + BOTH[18:]))
+    done = load(
+        profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, "connections = 20000\n" + BOTH[18:])
+    )
     assert done.code == ExitCode.USAGE
     assert "file descriptors" in done.output
