@@ -5,10 +5,11 @@ up. What the model does follows the contract; each defect changes one thing abou
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 CHANNELS = ("AUTHY", "BIOMETRIC")
+TOKENS = (0, 13, 1, 8)
 PERSONS = {13: 0}  # of the default pool: token 13 is another login of person 0
 DEFECTS = {
     "race": {"idempotent-concurrent"},
@@ -34,7 +35,7 @@ DEFECTS = {
 
 @dataclass
 class Call:
-    """A call under way: its effect comes at `at`, `token` None has no valid credentials, `lost` has no answer."""
+    """A call: its effect comes at `at`, unless it crashes before; `lost` has no answer, or with `broken` a 5xx."""
 
     sent: float
     at: float
@@ -44,9 +45,8 @@ class Call:
     ref: str | None
     wrong_key: bool
     lost: bool
-    broken: bool  # answered 5xx
-    crashes: bool  # before it does anything
-    row: dict[str, Any] = field(default_factory=dict)
+    broken: bool
+    crashes: bool
 
 
 class Model:
@@ -98,7 +98,7 @@ class Model:
         return 200, self.issue(call), ""
 
     def remembers(self, known: tuple[float, str, float], call: Call) -> bool:
-        made, _, answered = known
+        made, _, _ = known
         if self.defect == "no-replay" or (self.defect == "late-effect" and call.lost):
             return False
         if self.defect == "race" and call.at - made < 1:
@@ -110,7 +110,7 @@ class Model:
         return call.ref is not None and any((person, other, ref) in self.refs for other in CHANNELS if other != channel)
 
     def replay(self, call: Call, known: tuple[float, str, float]) -> tuple[int, str, str]:
-        made, given, answered = known
+        _, given, answered = known
         if call.token in self.settled and not self.settled_replays:
             return 409, "", "STATE_INVALID"
         if self.conflict and call.at < answered and self.rng.random() < 0.8:
@@ -149,43 +149,35 @@ def simulate(seed: int, defect: str = "", *, size: int = 60, conflict: bool = Fa
     """The history of about `size` calls in the form of the recorded ones; times in ms, many of them equal."""
     rng = random.Random(seed)
     model = Model(rng, defect, conflict=conflict)
-    events: list[tuple[float, int, Any]] = []
-    now, order = 10.0, 0
-    tokens = [0, 13, 1, 8]
+    events: list[tuple[float, Call | str]] = []
     used: list[tuple[int, str, str | None]] = []
+    now = 10.0
     while len(events) < size:
         now += rng.choice((0, 0.5, 3, 3, 40, 400))
-        burst = rng.choice((1, 1, 1, 2, 4))
-        token, channel, ref = _wanted(rng, tokens, used)
-        used.append((token, channel, ref))
-        for _ in range(burst):
-            events.append((*_timed(rng, now), _made(rng, now, token, channel, ref)))
+        used.append(_wanted(rng, used))
+        calls = [_made(rng, now, *used[-1]) for _ in range(rng.choice((1, 1, 1, 2, 4)))]
+        events += [(call.at, call) for call in calls]
         if rng.random() < 0.03:
-            events.append((now, 0, rng.choice(("reset", "accept", "pushes"))))
             now += 1
-    calls = []
-    for at, _, what in events:
-        if isinstance(what, Call):
-            what.at = min(max(at, what.sent), what.received + (3000 if what.lost else 0))
-            calls.append((what.at, what))
-        else:
-            calls.append((at + 0.5, (what, at)))
-    rows = [{"op": "pushes", "t": [0, 1], "told": 0}]
-    for at, what in sorted(calls, key=lambda pair: pair[0]):
-        order += 1
-        rows.append(_answered(model, what) if isinstance(what, Call) else _control(model, rng, *what))
+            events.append((now, rng.choice(("reset", "accept", "pushes"))))
+            now += 1
+    events.sort(key=lambda event: event[0])
+    rows: list[dict[str, Any]] = [{"op": "pushes", "t": [0, 1], "told": 0}]
+    for at, what in events:
+        rows.append(_control(model, rng, what, at) if isinstance(what, str) else _answered(model, what))
     end = max(row["t"][1] for row in rows) + 10_000
     return [*rows, {"op": "pushes", "t": [end, end + 1], "told": model.pushes}]
 
 
-def _wanted(rng: random.Random, tokens: list[int], used: list[Any]) -> tuple[int, str, str | None]:
+def _wanted(rng: random.Random, used: list[tuple[int, str, str | None]]) -> tuple[int, str, str | None]:
+    """Whom to ask for what: often again what was asked for before, or something that shares a part with it."""
     kind = rng.random()
     if used and kind < 0.5:
         token, channel, ref = rng.choice(used)
         if token in (0, 13) and rng.random() < 0.3:
             token = 13 - token
         return token, channel, ref
-    token, channel = rng.choice(tokens), rng.choice(CHANNELS)
+    token, channel = rng.choice(TOKENS), rng.choice(CHANNELS)
     if used and kind < 0.6:
         return token, channel, rng.choice(used)[2]
     if kind < 0.7:
@@ -194,17 +186,16 @@ def _wanted(rng: random.Random, tokens: list[int], used: list[Any]) -> tuple[int
     return token, channel, ref
 
 
-def _timed(rng: random.Random, now: float) -> tuple[float, int]:
-    return now + rng.choice((0, 0.5, 1, 4)), 0
-
-
 def _made(rng: random.Random, now: float, token: int, channel: str, ref: str | None) -> Call:
     sent = now + rng.choice((0, 0, 0.5, 1))
     received = sent + rng.choice((0, 0.5, 1, 2, 5, 30))
     lost = rng.random() < 0.08
+    # What was given up may go on for the declared late_effect, or have ended before it did anything.
+    at = sent + rng.random() * (received - sent + (3000 if lost else 0))
+    at = rng.choice((sent, at, at, received))
     return Call(
-        sent, sent, received, token, channel, ref, rng.random() < 0.05, lost, lost and rng.random() < 0.3,
-        lost and rng.random() < 0.5,
+        sent, at, received, token, channel, ref, wrong_key=rng.random() < 0.05, lost=lost,
+        broken=lost and rng.random() < 0.3, crashes=lost and rng.random() < 0.5,
     )  # fmt: skip
 
 
@@ -216,7 +207,8 @@ def _answered(model: Model, call: Call) -> dict[str, Any]:
     if call.wrong_key:
         row["key"] = 2
     if call.lost:
-        if not call.crashes:
+        # Calls that never had their effect would hide those that had it twice.
+        if not call.crashes or model.defect == "unknown-not-stored":
             model.answer(call)
         return {**row, "status": 500 if call.broken else 0}
     status, given, code = model.answer(call)
@@ -224,11 +216,11 @@ def _answered(model: Model, call: Call) -> dict[str, Any]:
 
 
 def _control(model: Model, rng: random.Random, what: str, at: float) -> dict[str, Any]:
-    row = {"op": what, "t": [at, at + 1]}
+    row: dict[str, Any] = {"op": what, "t": [at - 0.5, at + 0.5]}
     if what == "reset":
         model.reset()
     elif what == "accept":
-        token = rng.choice((0, 13, 1, 8))
+        token = rng.choice(TOKENS)
         model.settled.add(token)
         row["user"] = token
     else:
