@@ -11,6 +11,7 @@ __all__ = ["FAMILIES", "RULES", "Finding", "Rule", "Violation", "rule"]
 for _name in (
     "responses",
     "access",
+    "alike",
     "idempotency",
     "identifiers",
     "challenge_limit",

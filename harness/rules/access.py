@@ -2,14 +2,25 @@
 
 from typing import Any, Final
 
-import numpy as np
-
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.blame import CREDENTIAL_RULES, meant, rule_of
+from harness.rules.columns import Ints
 from harness.rules.kinds import OTHER, Kind, kinds_of
 from harness.rules.registry import Finding, Violation, rule
-from harness.rules.single import blamed, by_intent, definite, finding_of, invalid_fields, kept, those, with_rows
+from harness.rules.sessions import lost_tokens
+from harness.rules.single import (
+    Doubt,
+    blamed,
+    by_intent,
+    definite,
+    finding_of,
+    invalid_fields,
+    joined,
+    kept,
+    those,
+    with_rows,
+)
 from harness.spec import load_spec
 
 SPEC: Final = load_spec()
@@ -41,9 +52,17 @@ def auth_required(history: History, profile: Profile) -> Finding:
     advice="Compare the programme of the token with that of the key; that each is valid by itself is not enough.",
 )
 def tenant_isolation(history: History, profile: Profile) -> Finding:
-    return by_intent(
-        history, profile, "tenant-isolation", lacks="It takes users of two programmes in the credentials pool."
-    )
+    """A 401 to a token that has expired is right, whatever key it comes with."""
+    kinds = kinds_of(history, profile)
+
+    def alive(rows: Ints) -> Ints:
+        good = blamed(history, profile, "documented-status")
+        denied = kinds.rows_of([number for number in good if kinds.each[number].status == 401])
+        return rows[~history.frame["user"].iloc[rows].isin(lost_tokens(history, denied).silent).to_numpy()]
+
+    expired = Doubt(lambda kind: kind.status == 401, alive)
+    lacks = "It takes users of two programmes in the credentials pool."
+    return by_intent(history, profile, "tenant-isolation", expired, lacks=lacks)
 
 
 @rule(
@@ -89,18 +108,13 @@ def auth_first(history: History, profile: Profile) -> Finding:
     """An occasion is a request in which something else is wrong too, that a careless target would tell of."""
     kinds = kinds_of(history, profile)
     tempting = those(kinds, lambda kind: definite(kind) and _unauthorised(kind, profile) and _tempts(kind))
-    found = finding_of(kinds, tempting, blamed(history, profile, "auth-first"))
+    found = finding_of(kinds, tempting, blamed(history, profile, "auth-first"), lacks=POOL_LACKS)
     # A 400 may be right where the key is missing; then its body tells what it is for.
     rows = with_rows(kinds, lambda kind: kind.status == 400 and _unauthorised(kind, profile))
     telling = {row: _told_fields(body) for row, body in kept(history, "body", rows).items()}
-    shown = {violation.rows[0] for violation in found.violations}
-    more = tuple(
-        Violation((row,), f"without valid credentials, a 400 tells that {' and '.join(names)} is wrong")
-        for row, names in sorted(telling.items())
-        if names and row not in shown
-    )
-    every = tuple(sorted((*found.violations, *more), key=lambda violation: violation.rows))
-    return Finding(max(found.examined, len(every)), every, (found.total or 0) + len(more), lacks=POOL_LACKS)
+    sentence = "without valid credentials, a 400 tells that {} is wrong"
+    more = [Violation((row,), sentence.format(" and ".join(names))) for row, names in telling.items() if names]
+    return joined(found, more, len(more))
 
 
 def _unauthorised(kind: Kind, profile: Profile) -> bool:
@@ -179,16 +193,12 @@ def channel_supported(history: History, profile: Profile) -> Finding:
 
 def _by_channel(history: History, profile: Profile, rule_id: str, lacks: str) -> Finding:
     """By intent, but a token whose state may forbid any challenge can be told so first: which goes first is open."""
-    kinds = kinds_of(history, profile)
-    found = blamed(history, profile, rule_id)
-    stated = {number for number in found if kinds.each[number].code == "STATE_INVALID"}
-    rows = kinds.rows_of(stated) if stated else np.zeros(0, np.int64)
-    wrong = [int(row) for row in rows if not _may_be_stated(history, profile, int(row))]
-    own = by_intent(history, profile, rule_id)
-    firm = finding_of(kinds, [], {number: text for number, text in found.items() if number not in stated})
-    more = tuple(Violation((row,), "told STATE_INVALID, though nothing has happened to this token") for row in wrong)
-    every = tuple(sorted((*firm.violations, *more), key=lambda violation: violation.rows))
-    return Finding(own.examined, every, (firm.total or 0) + len(wrong), lacks=lacks)
+
+    def stateless(rows: Ints) -> Ints:
+        return rows[[not _may_be_stated(history, profile, int(row)) for row in rows]]
+
+    settled = Doubt(lambda kind: kind.code == "STATE_INVALID", stateless)
+    return by_intent(history, profile, rule_id, settled, lacks=lacks)
 
 
 def _may_be_stated(history: History, profile: Profile, row: int) -> bool:

@@ -53,6 +53,10 @@ class Kinds:
     count: Ints
     first: Ints
 
+    def of(self, row: int) -> Kind:
+        """The kind of the answer at this position."""
+        return self.each[int(self.code[np.searchsorted(self.rows, row)])]
+
     def rows_of(self, chosen: Iterable[int]) -> Ints:
         """The positions of all rows of the chosen kinds, in order."""
         wanted = np.zeros(len(self.each), dtype=bool)

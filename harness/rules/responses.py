@@ -1,5 +1,6 @@
 """Rules on the form of an answer: its status, its body, and the headers that go with them."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from harness.case import allowed_for
@@ -14,9 +15,9 @@ from harness.rules.single import (
     by_intent,
     definite,
     finding_of,
-    finding_on_rows,
     header,
     invalid_fields,
+    joined,
     kept,
     those,
     with_rows,
@@ -46,17 +47,13 @@ def documented_status(history: History, profile: Profile) -> Finding:
     denied = [number for number in found if kinds.each[number].status == 401]
     lost = lost_tokens(history, kinds.rows_of(denied))
     broken = {number: sentence for number, sentence in found.items() if number not in denied}
-    broken |= _bare(history, kinds)
     examined = those(kinds, _status_is_judged)
-    finding = finding_of(kinds, examined, broken, shortfall=_expired(lost.silent))
-    if not lost.flapping:
-        return finding
-    more = tuple(
+    finding = finding_of(kinds, examined, broken | _bare(history, kinds), shortfall=_expired(lost.silent))
+    flapping = [
         Violation((denied_row, served_row), f"user {user} was answered 401, and with the same token served again later")
         for user, denied_row, served_row in lost.flapping
-    )
-    every = sorted((*finding.violations, *more), key=lambda violation: violation.rows)
-    return Finding(finding.examined, tuple(every), (finding.total or 0) + lost.denied, finding.shortfall)
+    ]
+    return joined(finding, flapping, lost.denied)
 
 
 def _status_is_judged(kind: Kind) -> bool:
@@ -163,14 +160,14 @@ def bad_request_names_field(history: History, profile: Profile) -> Finding:
     rows = with_rows(kinds, lambda kind: kind.status == 400 and not kind.fault and _names_field(kind, profile))
     bodies = kept(history, "body", rows)
     faults = {row: _nameless(body, _wrong(history, row)) for row, body in bodies.items()}
-    own = by_intent(history, profile, "bad-request-names-field")
-    broken = {violation.rows[0]: violation.message for violation in own.violations}
-    broken |= {row: fault for row, fault in faults.items() if fault}
-    others = sum(1 for row in bodies if not history.frame["intent"].iloc[row].startswith("ref-"))
+    nameless = [Violation((row,), fault) for row, fault in faults.items() if fault]
     unseen = "the bodies of the 400s were not kept" if len(rows) and not bodies else ""
-    return finding_on_rows(
-        own.examined + others, broken, shortfall=unseen, note=f"{len(bodies):,} answers with status 400 read"
-    )
+    own = by_intent(
+        history, profile, "bad-request-names-field", shortfall=unseen,
+        note=f"{len(bodies):,} answers with status 400 read" if bodies else "",
+    )  # fmt: skip
+    others = sum(1 for row in bodies if not history.frame["intent"].iloc[row].startswith("ref-"))
+    return joined(replace(own, examined=own.examined + others), nameless, len(nameless))
 
 
 def _names_field(kind: Kind, profile: Profile) -> bool:
@@ -214,17 +211,13 @@ def _letters(name: str) -> str:
 )
 def method_not_allowed(history: History, profile: Profile) -> Finding:
     kinds = kinds_of(history, profile)
-    finding = by_intent(history, profile, "method-not-allowed")
     rows = with_rows(kinds, lambda kind: kind.status == 405 and kind.intent == "method-other")
     headers = kept(history, "headers", rows)
-    silent = {row: _disallows(header(told, "allow")) for row, told in headers.items()}
-    silent = {row: sentence for row, sentence in silent.items() if sentence}
+    faults = {row: _disallows(header(told, "allow")) for row, told in headers.items()}
+    silent = [Violation((row,), fault) for row, fault in faults.items() if fault]
     unseen = "the headers of the 405s were not kept, so Allow could not be read" if len(rows) and not headers else ""
-    listed = {**{v.rows[0]: v.message for v in finding.violations}}
-    every = {**silent, **listed}
-    violations = tuple(Violation((row,), every[row]) for row in sorted(every))
-    total = (finding.total or 0) + len(set(silent) - set(listed))
-    return Finding(finding.examined, violations, total, unseen, note=f"Allow read in {len(headers):,} answers")
+    note = f"Allow read in {len(headers):,} answers" if headers else ""
+    return joined(by_intent(history, profile, "method-not-allowed", shortfall=unseen, note=note), silent, len(silent))
 
 
 def _disallows(allow: str | None) -> str:
@@ -247,7 +240,7 @@ def unauthorised_challenge(history: History, profile: Profile) -> Finding:
     kinds = kinds_of(history, profile)
     rows = with_rows(kinds, lambda kind: kind.status == 401 and kind.intent not in GATEWAY)
     headers = kept(history, "headers", rows)
-    mute = {row: "a 401 has no WWW-Authenticate header" for row, one in headers.items()
-            if not header(one, "www-authenticate")}  # fmt: skip
+    mute = [row for row, told in headers.items() if not header(told, "www-authenticate")]
     unseen = "the headers of the 401s were not kept" if len(rows) and not headers else ""
-    return finding_on_rows(len(headers), mute, shortfall=unseen)
+    violations = [Violation((row,), "a 401 has no WWW-Authenticate header") for row in mute]
+    return joined(Finding(len(headers), shortfall=unseen), violations, len(mute))

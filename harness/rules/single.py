@@ -1,7 +1,8 @@
 """Turns kinds of answers that break a rule into its finding: counted by kind, told by the earliest row of each."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,14 @@ from harness.rules.registry import Finding, Violation
 MOST_TOLD: Final = 20  # violations listed; the verdict counts the rest
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """Answers that may be right for a reason that their kind does not show: which they are, and which rows stand."""
+
+    applies: Callable[[Kind], bool]
+    stands: Callable[[Ints], Ints]
+
+
 def those(kinds: Kinds, chosen: Callable[[Kind], bool]) -> list[int]:
     """The numbers of the kinds that fit."""
     return [number for number, kind in enumerate(kinds.each) if chosen(kind)]
@@ -26,23 +35,21 @@ def blamed(history: History, profile: Profile, rule_id: str) -> dict[int, str]:
     """The kinds that break a rule by themselves, each with a sentence on its earliest row."""
     kinds = kinds_of(history, profile)
     found = those(kinds, lambda kind: blame(kind, profile) == rule_id)
-    return {number: told(history, kinds, number, profile) for number in found}
+    return {number: told(history, profile, int(kinds.first[number]), kinds.each[number]) for number in found}
 
 
-def told(history: History, kinds: Kinds, number: int, profile: Profile) -> str:
+def told(history: History, profile: Profile, row: int, kind: Kind) -> str:
     """What was asked, what came, and what would have been right."""
-    kind = meant(kinds.each[number], profile)
-    row = history.frame.iloc[kinds.first[number]]
-    says = INTENTS[kind.intent].says if kind.intent in INTENTS else "an unknown kind of request"
-    came = f"{kind.status} {row['error_code']}".strip()
-    right = " or ".join(outcome.replace(":", " ") for outcome in kind.allowed) or "nothing"
-    return f"{says} ({_who(row, kind)}) was answered {came}; allowed: {right}"
+    meaning, columns = meant(kind, profile), history.frame.iloc[row]
+    says = INTENTS[meaning.intent].says if meaning.intent in INTENTS else "an unknown kind of request"
+    came = f"{kind.status} {columns['error_code']}".strip()
+    right = " or ".join(outcome.replace(":", " ") for outcome in meaning.allowed) or "nothing"
+    return f"{says} ({_who(columns, kind)}) was answered {came}; allowed: {right}"
 
 
-def _who(row: Any, kind: Kind) -> str:
-    user = f"user {row['user']}" if kind.state else "no user of the pool"
-    channel = str(row["channel"])[:60]
-    return f"{user}, {kind.method} {channel}".strip()
+def _who(columns: Any, kind: Kind) -> str:
+    user = f"user {columns['user']}" if kind.state else "no user of the pool"
+    return f"{user}, {kind.method} {str(columns['channel'])[:60]}".strip()
 
 
 def finding_of(kinds: Kinds, examined: list[int], broken: Mapping[int, str], **more: Any) -> Finding:
@@ -54,17 +61,27 @@ def finding_of(kinds: Kinds, examined: list[int], broken: Mapping[int, str], **m
     return Finding(occasions, violations, total, **more)
 
 
-def finding_on_rows(occasions: int, broken: Mapping[int, str], **more: Any) -> Finding:
-    """A finding from rows: those in `broken`, each with its sentence, break the rule."""
-    violations = tuple(Violation((row,), broken[row]) for row in sorted(broken)[:MOST_TOLD])
-    return Finding(occasions, violations, len(broken), **more)
+def joined(finding: Finding, more: Iterable[Violation], total: int) -> Finding:
+    """The finding with more violations, `total` in all; those of exchanges that it has already are left out."""
+    known = {violation.rows for violation in finding.violations}
+    fresh = [violation for violation in more if violation.rows not in known]
+    every = sorted((*finding.violations, *fresh), key=lambda violation: violation.rows)[:MOST_TOLD]
+    counted = max(len(every), (finding.total or 0) + total)
+    return replace(finding, violations=tuple(every), total=counted, examined=max(finding.examined, counted))
 
 
-def by_intent(history: History, profile: Profile, rule_id: str, **more: Any) -> Finding:
+def by_intent(history: History, profile: Profile, rule_id: str, doubt: Doubt | None = None, **more: Any) -> Finding:
     """The finding of a rule that has intents of its own: every definite answer to one of them is an occasion."""
     kinds = kinds_of(history, profile)
+    found = blamed(history, profile, rule_id)
     own = those(kinds, lambda kind: definite(kind) and rule_of(meant(kind, profile).intent) == rule_id)
-    return finding_of(kinds, own, blamed(history, profile, rule_id), **more)
+    unsure = [number for number in found if doubt is not None and doubt.applies(kinds.each[number])]
+    firm = finding_of(kinds, own, {n: text for n, text in found.items() if n not in unsure}, **more)
+    if doubt is None or not unsure:
+        return firm
+    rows = doubt.stands(kinds.rows_of(unsure)).tolist()
+    shown = [Violation((row,), told(history, profile, row, kinds.of(row))) for row in rows[:MOST_TOLD]]
+    return joined(firm, shown, len(rows))
 
 
 def definite(kind: Kind) -> bool:
