@@ -1,13 +1,9 @@
-"""The summary of a run as one HTML file: no request, no outside part, a strict content security policy."""
+"""The summary of a run as one HTML file of bounded size, its verdict first."""
 
-import base64
-import hashlib
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 from reports import sections_figures, sections_run, sections_verdict
-from reports.escape import as_html
+from reports.page import page
 from reports.summary import LONG
 
 LARGEST: Final = 300_000  # bytes
@@ -26,11 +22,11 @@ SECTIONS: Final = (
 def render(summary: dict[str, Any]) -> str:
     """The page, under 300 KB: what is long is cut until it fits, witnesses first, then the texts of rules."""
     pages = (_page(_cut(summary, longest), rows) for rows, longest in CUTS)
-    page = ""
-    for page in pages:
-        if len(page.encode()) < LARGEST:
+    made = ""
+    for made in pages:
+        if len(made.encode()) < LARGEST:
             break
-    return page
+    return made
 
 
 def _cut(summary: dict[str, Any], longest: int) -> dict[str, Any]:
@@ -59,37 +55,9 @@ def _page(summary: dict[str, Any], rows: int) -> str:
     ]
     body = "".join(parts)
     title = f"{summary['outcome']['title']}: {summary['run']['name']}"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f'<link rel="icon" href="data:,">\n<title>{as_html(title)}</title>\n<style>{_asset("page.css")}</style>\n'
-        f'</head>\n<body>\n<a class="skip" href="#main">Skip to the results</a>\n{sections_verdict.hero(summary)}'
-        f'{_navigation(body)}<main id="main">\n{body}</main>\n'
-        f"<script>{_asset('page.js')}</script>\n</body>\n</html>\n"
-    )
+    return page(title, sections_verdict.hero(summary), body, _navigation(body))
 
 
 def _navigation(body: str) -> str:
     links = "".join(f'<a href="#{name}">{told}</a>' for name, told in SECTIONS if f'<section id="{name}"' in body)
     return f'<nav aria-label="Sections">{links}</nav>\n'
-
-
-@lru_cache
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-@lru_cache
-def _policy() -> str:
-    """Only our own style and script, by their hashes; nothing can be loaded, sent or framed."""
-    style, script = (_hash(_asset(name)) for name in ("page.css", "page.js"))
-    return (
-        f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -154,12 +154,15 @@ def _rule(verdict: Verdict) -> dict[str, Any]:
 def _history(history: History) -> dict[str, Any]:
     frame = history.frame
     operations = frame["operation"].value_counts()
+    status = history.pushes["status"].to_numpy()
+    lost = ((status == 0) | (status >= 500)) & ~frames.given_up(history.pushes)
     return {
         "exchanges": len(frame),
         "pushes": int(operations.get("push", 0)),
         "control": int(len(frame) - operations.get("push", 0)),
         "stages": {str(name): int(n) for name, n in frame["stage"].value_counts().items() if n},
         "outcomes": {str(name): int(n) for name, n in history.pushes["outcome"].value_counts().items() if n},
+        "lost": int(lost.sum()),
         "users": int(frame.loc[frame["user"] >= 0, "user"].nunique()),
         "seconds": round(float(frame["received"].max()) / 1e9, 3) if len(frame) else 0.0,
         "gaps": [visible(gap, LONG) for gap in history.gaps[:GAPS_SHOWN]],

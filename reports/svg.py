@@ -110,9 +110,13 @@ class Chart:
         """A line through the points; a single one is drawn as a dot."""
         if len(points) == 1:
             (x, y) = points[0]
-            self.marks.append(f'<circle class="{style} dot" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="3"/>')
+            self.dot(x, y, style)
         elif points:
             self.marks.append(f'<path class="line {style}" d="{self._through(points)}"/>')
+
+    def dot(self, x: float, y: float, style: str) -> None:
+        """A dot at a point."""
+        self.marks.append(f'<circle class="dot {style}" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="3"/>')
 
     def area(self, points: Sequence[Point], style: str) -> None:
         """The area between the points and the base line."""

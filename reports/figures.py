@@ -1,0 +1,171 @@
+"""The figures of one run that two runs are compared by, each with how uncertain it is; small enough to keep in git.
+
+A run's requests are not independent: a slow second slows all of its requests. So uncertainty comes from resampling
+whole stretches of time (a block bootstrap: Künsch, Annals of Statistics 17, 1989), on histograms, which makes its cost
+independent of the number of requests.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.errors import HarnessError
+from harness.history import read_history
+from harness.run_folder import FACTS, open_run
+from reports.frames import given_up
+
+Values = npt.NDArray[Any]
+VERSION: Final = 1
+QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+BLOCKS: Final = 40  # stretches that a run is cut into; the deviation found from so few is good to about a tenth
+RESAMPLES: Final = 300
+RESOLUTION: Final = 0.001  # width of a histogram's bin, as a share of the latency
+LEAST: Final = 200  # requests below which a group is left out
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure and its standard error. `kind` latency: both are of the natural logarithm of ms; else as they stand."""
+
+    group: str
+    metric: str
+    kind: str
+    value: float
+    error: float
+    samples: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is compared of one run. `plan` and `declared` are fingerprints: runs of different ones are not alike."""
+
+    name: str
+    started: str
+    plan: str
+    declared: str
+    verdicts: dict[str, str]
+    severities: dict[str, str]
+    figures: tuple[Figure, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """The figures as JSON, for a baseline file."""
+        return asdict(self)
+
+
+def figures_of_run(folder: Path) -> Figures:
+    """The figures of a judged run folder; HarnessError where it is none."""
+    from harness.verbs import read_verdicts
+
+    run = open_run(folder)
+    verdicts = read_verdicts(folder)
+    return Figures(
+        name=str(run.facts.get("name", folder.name)),
+        started=str(run.facts.get("started", "")),
+        plan=_fingerprint({**(run.facts.get("plan") or {}), "gates": None}),
+        declared=_fingerprint({**run.facts["profile"], "target": None}),
+        verdicts={one.rule: one.status for one in verdicts},
+        severities={one.rule: one.severity for one in verdicts},
+        figures=tuple(measure(read_history(run.history).pushes)),
+    )
+
+
+def read_figures(path: Path) -> list[Figures]:
+    """The runs at `path`: a run folder, or a baseline file with any number of runs; else HarnessError."""
+    if (path / FACTS).exists() or path.is_dir():
+        return [figures_of_run(path)]
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["version"] != VERSION:
+            raise HarnessError(
+                f"baseline {path}: version {told['version']!r:.20}, but this harness reads {VERSION}",
+                hint=f"Make it anew: stepup compare --save {path} RUN",
+            )
+        return [Figures(**{**run, "figures": tuple(Figure(**one) for one in run["figures"])}) for run in told["runs"]]
+    except FileNotFoundError as error:
+        raise HarnessError(f"{path}: no such run folder or baseline file", hint="Name one, as runs/latest.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"baseline {path}: cannot be read: {str(error)[:160]}", hint="Make it anew.") from error
+
+
+def baseline(runs: list[Figures]) -> dict[str, Any]:
+    """The content of a baseline file."""
+    return {"version": VERSION, "runs": [run.facts() for run in runs]}
+
+
+def measure(pushes: pd.DataFrame) -> list[Figure]:
+    """Latency percentiles, error rate and throughput of the load stage, and percentiles of each of its scenarios."""
+    load = pushes[((pushes["stage"] == "load").to_numpy()) & ~given_up(pushes)]
+    if len(load) < LEAST:
+        return []
+    blocks = _blocks(load["sent"].to_numpy())
+    found = [*_rates(load, blocks), *_latencies("load", load, blocks)]
+    for scenario in sorted(map(str, load["scenario"].unique())):
+        chosen = (load["scenario"] == scenario).to_numpy()
+        if LEAST <= chosen.sum() < len(load):
+            found += _latencies(scenario, load[chosen], blocks[chosen])
+    return found
+
+
+def _blocks(sent: Values) -> Values:
+    """Which of `BLOCKS` equal stretches of time each request was sent in."""
+    span = max(int(sent.max() - sent.min()), 1)
+    found: Values = np.minimum((sent - sent.min()) * BLOCKS // span, BLOCKS - 1)
+    return found
+
+
+def _weights() -> Values:
+    """How often each block is drawn in each resample; the same every time, so that a comparison can be repeated."""
+    drawn: Values = np.random.default_rng(1).multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), RESAMPLES)
+    return drawn
+
+
+def _latencies(group: str, frame: pd.DataFrame, blocks: Values) -> list[Figure]:
+    times = np.log(np.maximum((frame["received"] - frame["intended"]).to_numpy() / 1e6, 1e-3))
+    low = float(times.min())
+    bins = ((times - low) / RESOLUTION).astype(np.int64)
+    counts = np.zeros((BLOCKS, int(bins.max()) + 1))
+    np.add.at(counts, (blocks, bins), 1)
+    drawn = (_weights() @ counts).cumsum(axis=1)
+    whole = counts.sum(axis=0).cumsum()
+    return [
+        Figure(
+            group=group,
+            metric=name,
+            kind="latency",
+            value=low + (int(np.searchsorted(whole, share * whole[-1])) + 0.5) * RESOLUTION,
+            error=float(np.std(_places(drawn, share)) * RESOLUTION),
+            samples=len(frame),
+        )
+        for name, share in QUANTILES.items()
+    ]
+
+
+def _places(drawn: Values, share: float) -> Values:
+    """The bin in which each resample reaches this share of its requests."""
+    found: Values = (drawn >= share * drawn[:, -1:]).argmax(axis=1)
+    return found
+
+
+def _rates(frame: pd.DataFrame, blocks: Values) -> list[Figure]:
+    status = frame["status"].to_numpy()
+    failed = (status == 0) | (status >= 500)
+    sent, lost = (np.bincount(blocks[of], minlength=BLOCKS) for of in (np.ones(len(frame), bool), failed))
+    weights = _weights()
+    shares = (weights @ lost) / np.maximum(weights @ sent, 1)
+    seconds = max(float(frame["received"].max() - frame["sent"].min()) / 1e9, 1e-9)
+    rate = (len(frame) - int(lost.sum())) / seconds
+    drawn = weights @ (sent - lost) / seconds
+    return [
+        Figure("load", "error rate", "share", float(lost.sum() / len(frame)), float(np.std(shares)), len(frame)),
+        Figure("load", "throughput", "rate", rate, float(np.std(drawn)), len(frame)),
+    ]
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
