@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,7 @@ OPERATION: Final = "/stepup/challenges/push/"
 LARGEST_HEADERS: Final = 32 * 1024  # bytes; well over the 8 kB that callers can count on
 LARGEST_BODY: Final = 64 * 1024  # bytes; none is documented, so any is more than enough
 BODY_S: Final = 10.0  # for a body to arrive whole
+HOST: Final = re.compile(r"([\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII)  # RFC 3986, section 3.2
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -73,12 +75,14 @@ def read_headers(scope: Scope) -> dict[bytes, list[str]]:
 
 
 def check_headers(scope: Scope, headers: dict[bytes, list[str]]) -> None:
-    """Refused where there are too many headers, or not the one Host that HTTP/1.1 needs (RFC 9112, section 3.2)."""
+    """Refused where headers are too many, or not with the one good Host that HTTP/1.1 needs (RFC 9112, section 3.2)."""
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > LARGEST_HEADERS:
         raise Refused(431)
-    hosts = len(headers.get(b"host", ()))
-    if hosts > 1 or (hosts == 0 and scope["http_version"] == "1.1"):
+    hosts = headers.get(b"host", [])
+    if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
         raise Refused(400, fields=(("Host", "EXACTLY", [1]),))
+    if hosts and not HOST.fullmatch(hosts[0]):
+        raise Refused(400, fields=(("Host", "REGEX", [HOST.pattern]),))
 
 
 def _announces_body(headers: dict[bytes, list[str]]) -> bool:
