@@ -142,6 +142,8 @@ def _unexpected(kind: Kind) -> str:
     rule = rule_of(kind.intent)
     if kind.status == 401:
         return "documented-status"  # the credentials are good, whatever else is wrong with the request
+    if served(kind) and allows(kind.allowed, 200):
+        return "documented-status"  # served rightly, and told by another status
     if kind.intent == "channel-slash" and served(kind):
         return "trailing-slash"
     if kind.intent == "path-missed" and not served(kind):
