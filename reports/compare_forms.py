@@ -8,7 +8,7 @@ from reports.parts import badge, section, table
 from reports.svg import Chart, Scale, nice
 
 TONES = {"better": "good", "worse": "bad", "no difference shown": "idle"}
-TITLES = {0: "No regression", 1: "A rule is newly broken", 3: "Regression", 4: "Not comparable"}
+TITLES = {0: "No regression", 1: "Regression", 3: "Regression", 4: "Not comparable"}
 ROW, LABELS = 22, 190
 
 

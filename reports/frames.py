@@ -17,6 +17,8 @@ STEPS_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3
 HEAT_ROWS: Final = 6  # latency rows to each factor of ten
 MOST_KINDS: Final = 24
 SECOND: Final = 10**9
+# The columns that figures are told from; copies of a history leave out its long texts.
+READ: Final = ["stage", "scenario", "intended", "sent", "received", "status", "error_code", "error", "body_fault"]
 
 
 def given_up(frame: pd.DataFrame) -> Values:
@@ -38,25 +40,27 @@ def latency_table(pushes: pd.DataFrame) -> pd.DataFrame:
     A request without an answer counts with the time it was waited for, as in the gates; dropping the slowest would
     flatter the target. `pushes` are those that `given_up` does not name.
     """
+    measures = {"intended": _times(pushes, "intended"), "service": _times(pushes, "sent")}
+    unanswered = (pushes["status"] == 0).to_numpy()
     rows = [
-        {"group": group, "measure": measure, "unanswered": int((part["status"] == 0).sum()), **_points(times)}
-        for group, part in _groups(pushes)
-        for measure, times in (("intended", _times(part, "intended")), ("service", _times(part, "sent")))
+        {"group": group, "measure": measure, "unanswered": int(unanswered[of].sum()), **_points(times[of])}
+        for group, of in _groups(pushes)
+        for measure, times in measures.items()
     ]
     return pd.DataFrame(rows, columns=["group", "measure", "count", "unanswered", "mean", *POINTS, "max"])
 
 
-def _groups(pushes: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    for stage in pushes["stage"].unique():
+def _groups(pushes: pd.DataFrame) -> Iterator[tuple[str, Values]]:
+    """Each stage, and each scenario of the load where there are several, with the rows that belong to it."""
+    for stage in map(str, pushes["stage"].unique()):
         if stage == "setup":
             continue
-        part = pushes[pushes["stage"] == stage]
-        yield str(stage), part
-        scenarios = part["scenario"].value_counts()
-        scenarios = scenarios[scenarios > 0]
-        if stage == "load" and 1 < len(scenarios) <= MOST_KINDS:
-            for name in sorted(map(str, scenarios.index)):
-                yield f"{stage}: {name}", part[part["scenario"] == name]
+        of = (pushes["stage"] == stage).to_numpy()
+        yield stage, of
+        scenarios = sorted(map(str, pushes["scenario"][of].unique())) if stage == "load" else []
+        if 1 < len(scenarios) <= MOST_KINDS:
+            for name in scenarios:
+                yield f"{stage}: {name}", of & (pushes["scenario"] == name).to_numpy()
 
 
 def _times(frame: pd.DataFrame, since: str) -> Values:

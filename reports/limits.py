@@ -4,6 +4,8 @@ A count is of exchanges that lie wholly inside a window, so it is the least that
 interval each request took effect. Counts start again when the target was told to forget.
 """
 
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -33,22 +35,112 @@ def rate_bound(limit: RateLimit) -> int:
     return 2 * limit.count if limit.algorithm == "fixed-window" else limit.count
 
 
-def rate_seen(history: History, profile: Profile) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Coded:
+    """The pushes as arrays of numbers, in order of sending. `ref` and `id` number distinct texts, -1 stands for none.
+
+    `era` numbers the stretches between resets of the target; -1 where an exchange overlaps a reset. `limited` marks
+    those refused with CHALLENGE_LIMIT_EXCEEDED.
+    """
+
+    sent: Values
+    received: Values
+    status: Values
+    key: Values
+    person: Values
+    programme: Values
+    channel: Values
+    ref: Values
+    id: Values
+    era: Values
+    limited: Values
+
+
+def coded(history: History, profile: Profile) -> Coded:
+    """The pushes of a history as numbers; texts are only compared, so their numbers do."""
+    pushes, users = history.pushes, profile.pool.users
+    sent, received = pushes["sent"].to_numpy(), pushes["received"].to_numpy()
+    user, status = pushes["user"].to_numpy(), pushes["status"].to_numpy()
+    ids = pd.factorize(pushes["challenge_id"])[0]
+    issued = (status == 200) & (pushes["challenge_id"] != "").to_numpy(dtype=bool)
+    return Coded(
+        sent=sent,
+        received=received,
+        status=status,
+        key=pushes["key"].to_numpy().astype(np.int64),
+        person=_looked_up(user, [one.person for one in users]),
+        programme=_looked_up(user, [one.programme for one in users]),
+        channel=pd.factorize(pushes["channel"])[0],
+        ref=pd.factorize(pushes["ref"])[0],
+        id=np.where(issued, ids, -1),
+        era=_era(history, sent, received),
+        limited=(pushes["error_code"] == "CHALLENGE_LIMIT_EXCEEDED").to_numpy(),
+    )
+
+
+def _looked_up(index: Values, values: list[int]) -> Values:
+    """The value at each index; -1 for a request with no token of the pool."""
+    known = (index >= 0) & (index < len(values))
+    found: Values = np.array([*values, -1], np.int64)[np.where(known, index, -1)]
+    return found
+
+
+def _era(history: History, sent: Values, received: Values) -> Values:
+    resets = history.frame[
+        ((history.frame["operation"] == "reset") & (history.frame["outcome"] != "refused")).to_numpy()
+    ]
+    begun, done = np.sort(resets["sent"].to_numpy()), np.sort(resets["received"].to_numpy())
+    after = np.searchsorted(done, sent, side="left")
+    before = np.searchsorted(begun, received, side="right")
+    era: Values = np.where(after == before, after, -1)
+    return era
+
+
+def _first(codes: Values) -> Values:
+    """Which places hold a code for the first time; never those of -1."""
+    place = np.full(int(codes.max(initial=-1)) + 2, -1)
+    place[codes[::-1]] = np.arange(len(codes))[::-1]  # of several, the last to be written is the first
+    first: Values = (place[codes] == np.arange(len(codes))) & (codes >= 0)
+    return first
+
+
+def _fullest(pushes: Coded, scope: Values, taken: Values, window_ns: int) -> tuple[Values, Values, Values]:
+    """For each exchange taken, its scope, its end, and how many lie wholly in the window that ends with its answer."""
+    kept = taken & (pushes.received - pushes.sent < window_ns) & (pushes.era >= 0)
+    group = pd.factorize(scope[kept] * (int(pushes.era.max(initial=0)) + 1) + pushes.era[kept])[0]
+    order = np.argsort(group, kind="stable")
+    scope, sent, received = scope[kept][order], pushes.sent[kept][order], pushes.received[kept][order]
+    bounds = np.searchsorted(group[order], np.arange(int(group.max(initial=-1)) + 2))
+    count = np.zeros(len(order), np.int64)
+    for low, high in pairwise(bounds):
+        # Within a group requests are in order of sending already. Their ends, sorted by themselves, decide the count.
+        received[low:high] = np.sort(received[low:high])
+        begun = np.searchsorted(sent[low:high], received[low:high] - window_ns, side="right")
+        count[low:high] = np.arange(1, high - low + 1) - begun
+    return scope, received, count
+
+
+def _most(scope: Values, count: Values) -> pd.Series:
+    return pd.Series(count).groupby(scope).max()
+
+
+def rate_seen(pushes: Coded, limit: RateLimit | None) -> dict[str, Any] | None:
     """The declared rate limit, the fullest window of each scope, and of the busiest scope over time; None: undeclared.
 
     `scopes`: `scope`, `most`, `admitted`, `refused`, fullest first. `series`: `at_s`, `most`, `refused`.
     """
-    limit = profile.rate
     if limit is None:
         return None
-    pushes = history.pushes
-    scope = _rate_scope(pushes, profile, limit)
-    status = pushes["status"].to_numpy()
-    taken = _admitted(pushes, limit)
-    counts = _fullest(history, pushes, scope, taken, limit.window_ns)
-    refused = pd.Series(scope[status == 429]).value_counts()
-    admitted = pd.Series(scope[taken]).value_counts()
-    table = pd.DataFrame({"most": counts.groupby("scope")["count"].max(), "admitted": admitted, "refused": refused})
+    scope = {"api-key": pushes.key, "user": pushes.person}.get(limit.scope, np.zeros(len(pushes.sent), np.int64))
+    refused, taken = pushes.status == 429, _admitted(pushes, limit)
+    who, ends, count = _fullest(pushes, scope, taken, limit.window_ns)
+    table = pd.DataFrame(
+        {
+            "most": _most(who, count),
+            "admitted": pd.Series(scope[taken]).value_counts(),
+            "refused": pd.Series(scope[refused]).value_counts(),
+        }
+    )
     table = table.fillna(0).astype(int).rename_axis("scope").reset_index()
     table = table.sort_values(["most", "refused", "scope"], ascending=[False, False, True])
     busiest = int(table["scope"].iloc[0]) if len(table) else -1
@@ -59,101 +151,44 @@ def rate_seen(history: History, profile: Profile) -> dict[str, Any] | None:
         "scope": limit.scope,
         "bound": rate_bound(limit),
         "scopes_in_all": len(table),
-        "refused": int((status == 429).sum()),
+        "refused": int(refused.sum()),
         "scopes": table.head(SCOPES_SHOWN).to_dict("records"),
         "busiest": busiest,
-        "series": _rate_series(pushes, counts[counts["scope"] == busiest], (scope == busiest) & (status == 429)),
+        "series": _series(ends[who == busiest], count[who == busiest], pushes.received[refused & (scope == busiest)]),
     }
 
 
-def _rate_scope(pushes: pd.DataFrame, profile: Profile, limit: RateLimit) -> Values:
-    if limit.scope == "api-key":
-        return pushes["key"].to_numpy().astype(np.int64)
-    if limit.scope == "user":
-        return _people(pushes, profile)
-    return np.zeros(len(pushes), np.int64)
-
-
-def _people(pushes: pd.DataFrame, profile: Profile) -> Values:
-    """The person behind each request's token; -1 for none of the pool."""
-    return _looked_up(pushes["user"].to_numpy(), [user.person for user in profile.pool.users])
-
-
-def _looked_up(index: Values, values: list[int]) -> Values:
-    known = (index >= 0) & (index < len(values))
-    table = np.array([*values, -1], np.int64)
-    found: Values = table[np.where(known, index, -1)]
-    return found
-
-
-def _admitted(pushes: pd.DataFrame, limit: RateLimit) -> Values:
+def _admitted(pushes: Coded, limit: RateLimit) -> Values:
     """Which requests surely passed the limiter: each 409, and the first 200 of an operation or all that count."""
-    status = pushes["status"].to_numpy()
-    served = status == 200
-    if limit.counts_replays is not True:
-        ids = pushes["challenge_id"].to_numpy(dtype=object)
-        first = pd.Series(np.where(served, ids, ""), dtype=object)
-        served = served & ~first.duplicated().to_numpy()
-    admitted: Values = served | (status == 409)
+    served = pushes.status == 200 if limit.counts_replays is True else _first(pushes.id)
+    admitted: Values = served | (pushes.status == 409)
     return admitted
 
 
-def _fullest(history: History, rows: pd.DataFrame, scope: Values, taken: Values, window_ns: int) -> pd.DataFrame:
-    """For each exchange taken, how many lie wholly in the window that ends with its answer: `scope`, `at`, `count`."""
-    sent, received = rows["sent"].to_numpy()[taken], rows["received"].to_numpy()[taken]
-    scope, era = scope[taken], _era(history, sent, received)
-    kept = (received - sent < window_ns) & (era >= 0)
-    sent, received, scope, era = sent[kept], received[kept], scope[kept], era[kept]
-    group = pd.Series(list(zip(scope.tolist(), era.tolist(), strict=True)), dtype=object)
-    parts = []
-    for places in group.groupby(group, sort=False).indices.values():
-        who = scope[places[0]]
-        starts, ends = np.sort(sent[places]), np.sort(received[places])
-        count = np.arange(1, len(ends) + 1) - np.searchsorted(starts, ends - window_ns, side="right")
-        parts.append(pd.DataFrame({"scope": who, "at": ends, "count": count}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"scope": [], "at": [], "count": []})
-
-
-def _era(history: History, sent: Values, received: Values) -> Values:
-    """Which stretch between resets of the target each exchange lies in; -1 where it overlaps a reset."""
-    resets = history.frame[(history.frame["operation"] == "reset") & (history.frame["outcome"] != "refused")]
-    begun, done = resets["sent"].to_numpy(), np.sort(resets["received"].to_numpy())
-    after = np.searchsorted(done, sent, side="left")
-    before = np.searchsorted(begun, received, side="right")
-    era: Values = np.where(after == before, after, -1)
-    return era
-
-
-def _rate_series(pushes: pd.DataFrame, counts: pd.DataFrame, refused: Values) -> list[dict[str, Any]]:
-    ends = counts["at"].to_numpy(dtype=np.int64)
-    turned = pushes["received"].to_numpy()[refused]
+def _series(ends: Values, count: Values, turned: Values) -> list[dict[str, Any]]:
+    """The highest count and the refusals in each step of time."""
     times = np.concatenate([ends, turned])
     if not len(times):
         return []
     wide = int(step_s(int(times.max() - times.min()) + 1) * SECOND)
     start = int(times.min()) // wide
     most = np.zeros(int(times.max()) // wide - start + 1, np.int64)
-    np.maximum.at(most, ends // wide - start, counts["count"].to_numpy(dtype=np.int64))
+    np.maximum.at(most, ends // wide - start, count)
     lost = np.bincount(turned // wide - start, minlength=len(most))
     at = ((np.arange(len(most)) + start) * wide / SECOND).round(6)
     return [{"at_s": float(t), "most": int(m), "refused": int(r)} for t, m, r in zip(at, most, lost, strict=True)]
 
 
-def challenges_seen(history: History, profile: Profile) -> dict[str, Any] | None:
+def challenges_seen(pushes: Coded, limit: ChallengeLimit | None) -> dict[str, Any] | None:
     """The declared challenge limit and how full the fullest window of each user or programme got; None: undeclared.
 
     `fill`: `from`, `to` (challenges in the fullest window) and `scopes` (how many users or programmes).
     """
-    limit = profile.challenges
     if limit is None:
         return None
-    pushes = history.pushes
-    scope = _challenge_scope(pushes, profile, limit)
-    issued = ((pushes["status"] == 200) & (pushes["challenge_id"] != "")).to_numpy()
-    ids = pd.Series(np.where(issued, pushes["challenge_id"].to_numpy(dtype=object), ""), dtype=object)
-    taken = issued & ~ids.duplicated().to_numpy()
-    most = _fullest(history, pushes, scope, taken, limit.window_ns).groupby("scope")["count"].max()
-    refused = (pushes["error_code"] == "CHALLENGE_LIMIT_EXCEEDED").to_numpy()
+    scope = pushes.person if limit.scope == "user" else pushes.programme
+    who, _, count = _fullest(pushes, scope, _first(pushes.id), limit.window_ns)
+    most = _most(who, count).to_numpy(dtype=np.int64)
     return {
         "count": limit.count,
         "window_ms": limit.window_ns / MS,
@@ -161,42 +196,31 @@ def challenges_seen(history: History, profile: Profile) -> dict[str, Any] | None
         "scopes_in_all": len(most),
         "full": int((most == limit.count).sum()),
         "over": int((most > limit.count).sum()),
-        "refused": int(refused.sum()),
-        "fill": _fill(most.to_numpy(dtype=np.int64), limit.count),
+        "refused": int(pushes.limited.sum()),
+        "fill": _fill(most, limit.count),
     }
 
 
-def _challenge_scope(pushes: pd.DataFrame, profile: Profile, limit: ChallengeLimit) -> Values:
-    if limit.scope == "user":
-        return _people(pushes, profile)
-    return _looked_up(pushes["user"].to_numpy(), [user.programme for user in profile.pool.users])
-
-
 def _fill(most: Values, limit: int) -> list[dict[str, int]]:
-    top = max(limit, int(most.max()) if len(most) else 0)
+    top = max(limit, int(most.max(initial=0)))
     wide = -(-top // FILL_BARS)  # several counts share a bar where there are too many for one each
     bars = [(low, min(low + wide - 1, top)) for low in range(1, top + 1, wide)]
     return [{"from": a, "to": b, "scopes": int(((most >= a) & (most <= b)).sum())} for a, b in bars]
 
 
-def replays_seen(history: History, profile: Profile) -> list[dict[str, Any]]:
+def replays_seen(pushes: Coded) -> list[dict[str, Any]]:
     """The successes of repeated calls by age: `age`, `same` and `other` id than the first success; none left out."""
-    pushes = history.pushes
-    rows = pushes[(pushes["status"] == 200) & pushes["ref"].notna()]
-    names = ("overlapping", *(name for name, _ in AGES[1:]))
-    if rows.empty:
-        return [{"age": name, "same": 0, "other": 0} for name in names]
-    person = pd.Series(_people(rows, profile), index=rows.index)
-    key = rows["ref"].astype(object).groupby([person, rows["channel"], rows["ref"]], observed=True, sort=False).ngroup()
-    table = pd.DataFrame({"key": key, "sent": rows["sent"], "received": rows["received"], "id": rows["challenge_id"]})
-    first = table.drop_duplicates("key").set_index("key")
-    later = table[table["key"].duplicated()]
-    age = later["sent"].to_numpy() - first["received"].loc[later["key"]].to_numpy()
-    same = later["id"].to_numpy(dtype=object) == first["id"].loc[later["key"]].to_numpy(dtype=object)
+    rows = (pushes.status == 200) & (pushes.ref >= 0)
+    channels, refs = (int(codes.max(initial=0)) + 1 for codes in (pushes.channel, pushes.ref))
+    call = ((pushes.person[rows] + 1) * channels + pushes.channel[rows]) * refs + pushes.ref[rows]
+    call = pd.factorize(call)[0]
+    first = np.flatnonzero(_first(call))  # in the order in which calls are numbered
+    sent, received, ids = (column[rows] for column in (pushes.sent, pushes.received, pushes.id))
+    later = np.ones(len(call), bool)
+    later[first] = False
+    age = sent[later] - received[first][call[later]]
+    same = ids[later] == ids[first][call[later]]
     place = np.searchsorted([end for _, end in AGES], age, side="right")
-    table_same = np.bincount(place[same], minlength=len(AGES))
-    table_other = np.bincount(place[~same], minlength=len(AGES))
-    return [
-        {"age": name, "same": int(a), "other": int(b)}
-        for name, a, b in zip(names, table_same, table_other, strict=True)
-    ]
+    counts = (np.bincount(place[of], minlength=len(AGES)) for of in (same, ~same))
+    names = (name for name, _ in AGES)
+    return [{"age": n, "same": int(a), "other": int(b)} for n, a, b in zip(names, *counts, strict=True)]

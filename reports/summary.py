@@ -60,6 +60,7 @@ def _figures(pushes: pd.DataFrame) -> dict[str, Any]:
 
     Rates are of all requests, latencies of those that were not given up by the harness itself.
     """
+    pushes = pushes[frames.READ]
     load = pushes[(pushes["stage"] == "load").to_numpy()]
     chosen, of = (load, "load") if len(load) else (pushes, "all stages")
     waited = chosen[~frames.given_up(chosen)]
@@ -76,10 +77,11 @@ def _figures(pushes: pd.DataFrame) -> dict[str, Any]:
 
 def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
     profile = profile_from_facts(facts["profile"], facts["pool"])
+    pushes = limits.coded(history, profile)
     return {
-        "rate": limits.rate_seen(history, profile),
-        "challenges": limits.challenges_seen(history, profile),
-        "replays": limits.replays_seen(history, profile),
+        "rate": limits.rate_seen(pushes, profile.rate),
+        "challenges": limits.challenges_seen(pushes, profile.challenges),
+        "replays": limits.replays_seen(pushes),
     }
 
 

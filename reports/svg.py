@@ -175,9 +175,11 @@ class Chart:
 
     def svg(self) -> str:
         """The chart as an SVG element that scales with the page."""
+        style = "chart wide" if self.width > WIDTH else "chart"
+        name = as_html(f"{self.title}. {self.says}", 600)
         return (
-            f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img" '
-            f'aria-label="{as_html(self.title + ". " + self.says, 600)}">{"".join(self.marks)}</svg>'
+            f'<svg class="{style}" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{name}">'
+            f"{''.join(self.marks)}</svg>"
         )
 
 

@@ -112,7 +112,7 @@ def test_what_does_not_match_is_said_and_nothing_claimed(change: dict[str, Any],
 def test_the_forms_tell_the_same(tmp_path: Path) -> None:
     told = compare([run(1)], run(2, 1.2, verdicts={"idempotent-replay": "fail", "<b>": "pass"}))
     lines = compare_forms.text_lines(told)
-    assert lines[0] == f"A rule is newly broken: {told.sentence}"
+    assert lines[0] == f"Regression: {told.sentence}"
     assert "  idempotent-replay: pass → fail" in lines
     assert "| idempotent-replay | pass | fail |" in compare_forms.markdown(told)
     page = compare_forms.html(told)
