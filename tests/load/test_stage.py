@@ -1,8 +1,8 @@
 """The load stage from end to end, as the process that `stepup` starts, against targets that are good, bad and gone."""
 
+import contextlib
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -86,20 +86,6 @@ def test_no_secret_is_left_behind(good: Loaded) -> None:
     assert "-secret" not in good.output
 
 
-def test_workers_have_shards_of_their_own_and_users_are_dealt_to_one_of_them(tmp_path: Path) -> None:
-    with small_target(tmp_path / "target") as target:
-        profile = profile_file(tmp_path, target.port, users(60, keys=20))
-        done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), "--processes", "2")
-    assert done.code == ExitCode.PASS, done.output
-    whole(done)
-    frame = done.history.frame
-    assert set(frame["worker"]) == {"w0", "w1"}
-    assert (frame.groupby("user")["worker"].nunique() == 1).all()
-    assert {name: told["sent"] for name, told in done.facts["workers"].items()} == {
-        name: int((frame["worker"] == name).sum()) for name in ("w0", "w1")
-    }
-
-
 def test_fast_http_records_alike(tmp_path: Path) -> None:
     with small_target(tmp_path / "target") as target:
         profile = profile_file(tmp_path, target.port, users(40, keys=20))
@@ -139,14 +125,34 @@ def test_a_pool_of_one_user_is_driven_by_turns_with_resets_in_between(tmp_path: 
         assert not ((others["sent"] < row.received) & (others["received"] > row.sent)).any()
 
 
-# Targets that break down
+# Targets that break down: three at once, as each is mostly waited for
+
+FATES = {
+    "die": (("--misbehave", "die", "--after", "200"), BACKGROUND.format("300s", 200)),
+    "half": (("--misbehave", "half", "--after", "200"), 'timeout = "500ms"\n' + BACKGROUND.format("2s", 200)),
+    "never": (("--misbehave", "never", "--after", "200"), 'timeout = "500ms"\n' + BACKGROUND.format("2s", 200)),
+}
 
 
-def test_a_target_that_dies_for_good_ends_the_load(tmp_path: Path) -> None:
-    with small_target(tmp_path / "target", "--misbehave", "die", "--after", "200") as target:
-        profile = profile_file(tmp_path, target.port, users(40, keys=20))
-        plan = plan_file(tmp_path, BACKGROUND.format("300s", 200))
-        done = load(profile, run_folder(tmp_path / "run", profile), plan)
+@pytest.fixture(scope="module")
+def fates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
+    """What became of a load on each of these targets."""
+    done: dict[str, Loaded] = {}
+    with contextlib.ExitStack() as stack:
+        started = {}
+        for name, (arguments, plan) in FATES.items():
+            folder = tmp_path_factory.mktemp(name)
+            target = stack.enter_context(small_target(folder / "target", *arguments))
+            profile = profile_file(folder, target.port, users(40, keys=20))
+            made = run_folder(folder / "run", profile)
+            started[name] = (start_load(profile, made, plan_file(folder, plan)), made)
+        for name, (process, made) in started.items():
+            done[name] = finish(process, made)
+    return done
+
+
+def test_a_target_that_dies_for_good_ends_the_load(fates: dict[str, Loaded]) -> None:
+    done = fates["die"]
     assert done.code == ExitCode.UNREACHABLE, done.output
     assert "is gone: no answer for" in done.output
     whole(done)
@@ -157,11 +163,8 @@ def test_a_target_that_dies_for_good_ends_the_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["half", "never"])
-def test_a_target_that_stops_answering_is_recorded_as_unknown(tmp_path: Path, how: str) -> None:
-    with small_target(tmp_path / "target", "--misbehave", how, "--after", "200") as target:
-        profile = profile_file(tmp_path, target.port, users(40, keys=20))
-        plan = plan_file(tmp_path, 'timeout = "500ms"\n' + BACKGROUND.format("2s", 200))
-        done = load(profile, run_folder(tmp_path / "run", profile), plan)
+def test_a_target_that_stops_answering_is_recorded_as_unknown(fates: dict[str, Loaded], how: str) -> None:
+    done = fates[how]
     assert done.code == ExitCode.PASS, done.output
     whole(done)
     frame = done.history.frame
@@ -178,10 +181,7 @@ def test_a_frozen_target_is_waited_for_and_latency_counts_from_the_schedule(tmp_
         plan = plan_file(tmp_path, "connections = 400\n" + BACKGROUND.format("5s", 200))
         folder = run_folder(tmp_path / "run", profile)
         process = start_load(profile, folder, plan)
-        recorded = folder.history / "load-w0.arrow"
-        while not recorded.exists() or recorded.stat().st_size < 20_000:
-            assert process.poll() is None
-            time.sleep(0.01)
+        _until_recorded(process, folder.history / "load-w0.arrow")
         os.kill(target.process.pid, signal.SIGSTOP)
         time.sleep(1.0)
         os.kill(target.process.pid, signal.SIGCONT)
@@ -198,23 +198,33 @@ def test_a_frozen_target_is_waited_for_and_latency_counts_from_the_schedule(tmp_
 # Ends
 
 
-@pytest.mark.parametrize(("number", "processes"), [(signal.SIGTERM, "1"), (signal.SIGINT, "2")])
-def test_a_signal_ends_the_load_and_keeps_what_was_recorded(tmp_path: Path, number: int, processes: str) -> None:
+def _until_recorded(process: subprocess.Popen[str], *shards: Path) -> None:
+    """Wait until each of these shards holds some exchanges."""
+    while not all(shard.exists() and shard.stat().st_size > 20_000 for shard in shards):
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_a_signal_ends_the_load_and_keeps_what_was_recorded(tmp_path: Path, number: int, processes: int) -> None:
+    names = [f"w{worker}" for worker in range(processes)]
     with small_target(tmp_path / "target") as target:
         profile = profile_file(tmp_path, target.port, users(60, keys=20))
         folder = run_folder(tmp_path / "run", profile)
         plan = plan_file(tmp_path, BOTH.replace('"2s"', '"300s"'))
-        process = start_load(profile, folder, plan, "--processes", processes)
-        shard = folder.history / "load-w0.arrow"
-        while not shard.exists() or shard.stat().st_size < 20_000:
-            assert process.poll() is None
-            time.sleep(0.01)
+        process = start_load(profile, folder, plan, "--processes", str(processes))
+        _until_recorded(process, *(folder.history / f"load-{name}.arrow" for name in names))
         process.send_signal(number)
         done = finish(process, folder)
     assert done.code == ExitCode.INTERRUPTED, done.output
     whole(done)
-    assert len(done.history.frame) > 50
+    frame = done.history.frame
+    assert len(frame) > 50
     assert done.facts["ended"] == "interrupted"
+    assert {name: told["sent"] for name, told in done.facts["workers"].items()} == {
+        name: int((frame["worker"] == name).sum()) for name in names
+    }
+    assert (frame.groupby("user")["worker"].nunique() == 1).all()  # users are dealt to one worker each
 
 
 def test_a_worker_that_is_killed_is_named_and_the_others_go_on(tmp_path: Path) -> None:
@@ -222,12 +232,8 @@ def test_a_worker_that_is_killed_is_named_and_the_others_go_on(tmp_path: Path) -
         profile = profile_file(tmp_path, target.port, users(60, keys=20))
         folder = run_folder(tmp_path / "run", profile)
         process = start_load(profile, folder, plan_file(tmp_path, BOTH.replace('"2s"', '"4s"')), "--processes", "2")
-        tally = folder.history / "load-w1.tally.json"
-        shard = folder.history / "load-w1.arrow"
-        while not tally.exists() or shard.stat().st_size < 20_000:
-            assert process.poll() is None
-            time.sleep(0.01)
-        os.kill(json.loads(tally.read_text())["pid"], signal.SIGKILL)
+        _until_recorded(process, folder.history / "load-w1.arrow")
+        os.kill(json.loads((folder.history / "load-w1.tally.json").read_text())["pid"], signal.SIGKILL)
         done = finish(process, folder)
     assert done.code == ExitCode.PASS, done.output
     assert done.facts["lost"] == {"w1": "signal 9"}
@@ -271,18 +277,12 @@ def _page(process: subprocess.Popen[str], port: int, state: str) -> int:
     return int(next(row for row in told["stats"] if row["name"] == "Aggregated")["num_requests"])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--scenario", "idempotencey"], "Did you mean 'idempotency'"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
-    ],
-)
-def test_wrong_arguments_are_told_and_nothing_is_sent(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_wrong_arguments_are_told_and_nothing_is_sent(tmp_path: Path) -> None:
     profile = profile_file(tmp_path, 1, users(4))
-    done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), *arguments)
+    folder = run_folder(tmp_path / "run", profile)
+    done = load(profile, folder, plan_file(tmp_path, BOTH), "--scenario", "idempotencey")
     assert done.code == ExitCode.USAGE
-    assert says in done.output
+    assert "Did you mean 'idempotency'" in done.output
     assert "Traceback" not in done.output
     assert list((tmp_path / "run" / "history").iterdir()) == []
 
@@ -294,15 +294,3 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
         done = load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH), "--web-ui", port)
     assert done.code == ExitCode.USAGE
     assert f"--web-ui {port}: " in done.output
-
-
-def test_more_connections_than_descriptors_are_refused_before_the_start(tmp_path: Path) -> None:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard == resource.RLIM_INFINITY or hard > 20_000:
-        pytest.skip("this system lets a process open more descriptors than a plan may ask for")
-    profile = profile_file(tmp_path, 1, users(4))
-    done = load(
-        profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, "connections = 20000\n" + BOTH[18:])
-    )
-    assert done.code == ExitCode.USAGE
-    assert "file descriptors" in done.output

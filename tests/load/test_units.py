@@ -1,6 +1,7 @@
 """The small parts of the load stage: options, orders, the scrub, the watch, what earlier stages have used up."""
 
 import random
+import resource
 from collections import Counter
 from pathlib import Path
 from time import monotonic_ns
@@ -17,6 +18,7 @@ from scenarios.load.order import Order, order_of
 from scenarios.load.planner import deal
 from scenarios.load.scrub import Scrub
 from scenarios.load.session import base36, run_prefix
+from scenarios.load.setup import raise_file_limit
 from scenarios.load.usage import Usage, usage_of
 from scenarios.load.watch import REFUSED_S, Watch
 from tests.load.profiles import profile
@@ -170,3 +172,14 @@ def test_nothing_of_an_earlier_history_is_needed(tmp_path: Path) -> None:
     from scenarios.load.usage import read_usage
 
     assert read_usage(tmp_path, profile(2)) == Usage()
+
+
+def test_more_connections_than_descriptors_are_refused_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1000))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
+    with pytest.raises(HarnessError, match="5,000 connections in one process need 5,100 file descriptors; the limit"):
+        raise_file_limit(5000)
+    raise_file_limit(900)
+    raise_file_limit(100)
+    assert raised == [(1000, 1000)]
