@@ -19,7 +19,7 @@ PLAIN_REF: Final = re.compile(r"[A-Za-z0-9._:~+/=-]+(?: +[A-Za-z0-9._:~+/=-]+)*"
 UNDECLARED_REF: Final = 36  # characters of a UUID: what any target takes that does not say how much it takes
 LARGE_HEAD: Final = 8_000  # bytes; a gateway may refuse more
 LONG_SEGMENT: Final = 200  # characters; a gateway may refuse more
-FRAMING: Final = ("content-length", "transfer-encoding")
+_CHUNKED: Final = re.compile(rb"([0-9A-Fa-f]+(;[^\r\n]*)?\r\n.*\r\n)*0\r\n\r\n", re.DOTALL)
 # Headers that ask a server for something besides the operation; it may refuse them.
 ASKING: Final = ("expect", "upgrade", "te", "trailer", "range", "if-match", "if-none-match", "content-encoding",
                  "x-http-method-override", "max-forwards")  # fmt: skip
@@ -158,16 +158,19 @@ def _ref(draft: Draft, profile: Profile) -> Iterator[str]:
 
 def _framing(draft: Draft, _: Profile) -> Iterator[str]:
     lengths, codings = draft.values("content-length"), draft.values("transfer-encoding")
+    length = str(len(draft.body))
     if codings:
-        broken = bool(lengths) or codings != ["chunked"] or draft.version != "1.1"
-        yield "http-broken" if broken or not draft.body.endswith(b"0\r\n\r\n") else "http-legal"
+        # A server may refuse a length beside it, or not know the coding: 400 and 501 are right, and so is service.
+        yield "http-legal" if codings != ["chunked"] or lengths or _CHUNKED.fullmatch(draft.body) else "http-broken"
         if draft.body != b"0\r\n\r\n":
             yield "body-sent"
     elif not lengths:
         yield "http-broken" if draft.body else "http-legal"  # a server may ask for a length (RFC 9110, 15.5.12)
-    elif lengths != [str(len(draft.body))]:
+    elif any(one != length for one in lengths):
         yield "http-broken"
-    elif draft.body:
+    elif len(lengths) > 1:
+        yield "http-legal"  # the same length twice may be taken for one (RFC 9112, section 6.3)
+    if draft.body and not codings:
         yield "body-sent"
 
 
@@ -179,10 +182,13 @@ def _accept(draft: Draft, _: Profile) -> Iterator[str]:
 
 def _host(draft: Draft, _: Profile) -> Iterator[str]:
     if draft.hosts is not None:
-        one_too_few = not draft.hosts and draft.version == "1.1"
-        yield "http-broken" if one_too_few or len(draft.hosts) > 1 else "http-legal"
-    if draft.absolute or draft.version != "1.1":
+        missing = not draft.hosts and draft.protocol == "HTTP/1.1"
+        well_formed = all(re.fullmatch(r"[A-Za-z0-9.:\[\]-]*", host) for host in draft.hosts)
+        yield "http-broken" if missing or len(draft.hosts) > 1 or not well_formed else "http-legal"
+    if draft.absolute or re.fullmatch(r"HTTP/(?!1\.1)[0-9]\.[0-9]", draft.protocol):
         yield "http-legal"
+    elif draft.protocol != "HTTP/1.1":
+        yield "http-broken"
 
 
 def _lines(draft: Draft, _: Profile) -> Iterator[str]:
@@ -196,6 +202,8 @@ def _lines(draft: Draft, _: Profile) -> Iterator[str]:
         yield "http-broken"
     if draft.before == b"\r\n" or draft.line_end != b"\r\n":
         yield "http-legal"
+    if draft.extra:  # a line that goes on from the one before may be joined to it (RFC 9112, section 5.2)
+        yield "http-legal" if draft.extra.startswith((b" ", b"\t")) else "http-broken"
     if sum(len(name) + len(value) + 4 for name, value in draft.headers) > LARGE_HEAD:
         yield "http-legal"
 

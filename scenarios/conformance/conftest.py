@@ -1,8 +1,7 @@
-"""Joins pytest to the stage: one sender for all tests, cases from data, progress, and what is left in the run folder."""
+"""Joins pytest to the stage: one sender for all tests, progress, and what is left in the run folder."""
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +20,10 @@ OUTCOME: Final = pytest.StashKey[Outcome]()
 DESK: Final = pytest.StashKey[Desk]()
 PROGRESS_S: Final = 1.0
 # What spends limits and settles tokens comes last, so that a small pool serves the rest first.
-ORDER: Final = ("test_basics", "test_matrix", "test_http", "test_generated", "test_credentials", "test_refs", "test_settle",
-                "test_limits", "test_rate")  # fmt: skip
+ORDER: Final = (
+    "test_matrix", "test_http", "test_generated", "test_credentials", "test_refs", "test_rate", "test_settle",
+    "test_limits",
+)  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,11 +77,10 @@ def desk(pytestconfig: pytest.Config) -> Desk:
 
 
 @pytest.fixture(autouse=True)
-def _named(request: pytest.FixtureRequest, stage: Stage) -> Iterator[None]:
+def _named(request: pytest.FixtureRequest, stage: Stage) -> None:
     """Every exchange carries the name of the test that made it, in the form that `-k` takes."""
     stage.case = request.node.name
     stage.scenario = request.node.path.stem.removeprefix("test_")
-    yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

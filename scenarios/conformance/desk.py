@@ -8,11 +8,14 @@ import pytest
 
 from harness.pool import User
 from scenarios.conformance.draft import draft_for
-from scenarios.conformance.stage import Stage
+from scenarios.conformance.stage import Reply, Stage
 
 Role = Literal[
     "plain", "logged_out", "impersonator", "lacking", "unsupported", "pending", "accepted", "declined", "limited"
 ]
+INTENT_OF: Final[dict[Role, str]] = {
+    "pending": "pending", "accepted": "after-accept", "declined": "after-decline", "limited": "limit-reached"
+}  # fmt: skip
 SHORT_WAIT_S: Final = 1.0  # rather than a reset, which makes the target forget what history rules look at
 LONG_WAIT_S: Final = 15.0  # for one case, where the target cannot be reset
 ALL_WAITS_S: Final = 120.0  # for the whole stage
@@ -69,20 +72,69 @@ class Desk:
         found = next((one for one in pool.active if one.person == user.person and one.index != user.index), None)
         return found if found is not None else self._lacks("no person with two tokens")
 
-    def with_two_logins(self, channel: str = "") -> User:
+    def with_two_logins(self) -> User:
         """A user who has another token of the same person."""
         persons = [user.person for user in self.users if user.state == "active"]
-        return self._first(lambda user: self._fits(user, channel) and persons.count(user.person) > 1, "logged in twice")
+        fits = [user for user in self.users if self._fits(user, "") and persons.count(user.person) > 1]
+        if not fits:
+            self._lacks("no person with two tokens")
+        return self._use(self._unspent(fits, 2))
+
+    def on_both(self, *, need: int = 1) -> User:
+        """A user who can use every channel."""
+        channels = set(self.stage.spec.channels)
+        fits = [user for user in self.users if self._fits(user, "") and set(user.usable) == channels]
+        if not fits:
+            self._lacks("no active user enrolled on every channel")
+        return self._use(self._unspent(fits, need))
+
+    def another(self, user: User, channel: str, *, same_programme: bool) -> User:
+        """A user of another person, of the same programme or of another one."""
+        apart = [one for one in self.users if one.person != user.person and self._fits(one, channel)]
+        fits = [one for one in apart if (one.programme == user.programme) == same_programme]
+        if not fits:
+            self._lacks(f"no second person of {'the same' if same_programme else 'another'} programme on {channel}")
+        return self._use(self._unspent(fits, 1))
+
+    def with_whole_limit(self) -> User:
+        """A user none of whose scope's challenges has been used up yet."""
+        limit = self.stage.profile.challenges
+        if limit is None:
+            pytest.skip("the profile declares no limit of challenges")
+        return self.find(need=limit.count)
+
+    def outside_limit_of(self, user: User) -> User:
+        """A user who is counted apart from this one."""
+        limit = self.stage.profile.challenges
+        by_programme = limit is not None and limit.scope == "programme"
+        return self.another(user, "", same_programme=not by_programme)
+
+    def outside_rate_of(self, user: User) -> User | None:
+        """A user whom the rate limit counts apart from this one; None where there is none."""
+        rate = self.stage.profile.rate
+        if rate is None or rate.scope in ("ip", "global"):
+            return None
+        apart = [one for one in self.users if one.person != user.person and self._fits(one, "")]
+        fits = [one for one in apart if rate.scope == "user" or one.key != user.key]
+        return self._use(self._unspent(fits, 1)) if fits else None
 
     def settle(self, user: User, channel: str, how: Literal["accept", "decline"]) -> None:
         """Issue a challenge and have it accepted or declined; skips where the target has no such call."""
-        if getattr(self.stage.profile.control, how) is None:
-            pytest.skip(f"the profile has no control call to {how} a challenge")
-        issued = self.stage.check(self.stage.send(draft_for(user, channel)))
-        done = getattr(self.stage.control, how)(issued.challenge, user.index)
-        self.stage.ledger.settle(user, how, sure=done)
+        self._can(how)
+        self.settled(self.stage.check(self.stage.send(draft_for(user, channel))), how)
+
+    def settled(self, issued: Reply, how: Literal["accept", "decline"]) -> None:
+        """Have this challenge accepted or declined; skips where the target has no such call."""
+        self._can(how)
+        assert issued.user is not None
+        done = getattr(self.stage.control, how)(issued.challenge, issued.user.index)
+        self.stage.ledger.settle(issued.user, how, sure=done)
         if not done:
             pytest.skip(f"the control call to {how} a challenge was refused")
+
+    def _can(self, how: str) -> None:
+        if getattr(self.stage.profile.control, how) is None:
+            pytest.skip(f"the profile has no control call to {how} a challenge")
 
     def _in_state(self, role: Role, channel: str) -> User:
         """A user whose token is in a state; one is made and used for all cases that ask for it."""
@@ -137,15 +189,13 @@ class Desk:
 
     def _unspent(self, fits: list[User], need: int) -> User:
         """The one used longest ago of those with nothing in the way; waits or resets until there is one."""
-        for _ in range(2):
-            clear = [user for user in fits if self._clear(user, need)]
-            if clear:
-                return min(clear, key=self._last_use)
+        in_turn = sorted(fits, key=self._last_use)
+        for _ in range(3):
+            clear = next((user for user in in_turn if self._clear(user, need)), None)
+            if clear is not None:
+                return clear
             if not self._make_room(fits, need):
                 break
-        clear = [user for user in fits if self._clear(user, need)]
-        if clear:
-            return min(clear, key=self._last_use)
         pytest.skip(self._used_up(need))
 
     def _used_up(self, need: int) -> str:

@@ -20,13 +20,13 @@ class Draft:
     `user` is the index of the token's user in the pool, `key` the number of the api-key (-1: none of the pool's, or
     not for sure one), `channel` the decoded path segment, `ref` the reference as sent, None without one. `hosts` are
     the values of Host, None for the target's own; `absolute` writes the target of the request as a whole URL; `before`
-    comes before the request line, and `line_end` after each line.
+    comes before the request line, `line_end` after each line, and `extra` are further lines of the head as they are.
     """
 
     method: str = SPEC.method
     path: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
-    version: str = "1.1"
+    protocol: str = "HTTP/1.1"
     body: bytes = b""
     user: int = -1
     key: int = -1
@@ -36,6 +36,7 @@ class Draft:
     absolute: bool = False
     before: bytes = b""
     line_end: bytes = b"\r\n"
+    extra: bytes = b""
 
     def set(self, name: str, *values: str) -> None:
         """Replace a header by one line for each value; none removes it."""
@@ -50,9 +51,9 @@ class Draft:
         """The bytes to send to a target at `host` below `prefix`."""
         target = (f"{scheme}://{host}" if self.absolute else "") + prefix + self.path
         hosts = (host,) if self.hosts is None else self.hosts
-        lines = [f"{self.method} {target} HTTP/{self.version}", *(f"Host: {one}" for one in hosts)]
+        lines = [f"{self.method} {target} {self.protocol}", *(f"Host: {one}" for one in hosts)]
         lines += [f"{name}:{value if value.startswith(BLANKS) else ' ' + value}" for name, value in self.headers]
-        head = b"".join(line.encode("latin-1") + self.line_end for line in lines)
+        head = b"".join(line.encode("latin-1") + self.line_end for line in lines) + self.extra
         return self.before + head + self.line_end + self.body
 
 

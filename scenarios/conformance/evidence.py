@@ -30,7 +30,7 @@ class Evidence:
     def _plain(self, draft: Draft) -> str:
         url = f"{self._scheme}://{self._host}{self._prefix}{draft.path}"
         words = ["curl", "-sS", "-i", "--max-time", "10", "--path-as-is", "-g"]
-        words += ["--http1.0"] if draft.version == "1.0" else []
+        words += ["--http1.0"] if draft.protocol == "HTTP/1.0" else []
         words += ["-I"] if draft.method == "HEAD" else ["-X", draft.method]
         for name, value in draft.headers:
             words += ["-H", f"{name}: {value}" if value.strip() else f"{name};"]
@@ -80,10 +80,11 @@ def _inner(secret: str) -> str:
 def _curl_can(draft: Draft) -> bool:
     """Whether curl sends this as it is; what it would mend is sent as bytes."""
     values = "".join(name + value for name, value in draft.headers)
-    usual = draft.hosts is None and not draft.absolute and not draft.before and draft.line_end == PLAIN_ENDS
+    usual = draft.hosts is None and not draft.absolute and draft.line_end == PLAIN_ENDS
+    usual = usual and not draft.before and not draft.extra
     framed = not draft.values("transfer-encoding") and draft.values("content-length") in ([], [str(len(draft.body))])
     clean = values.isascii() and values.isprintable() and draft.path.isascii() and draft.path.isprintable()
-    return usual and framed and clean and " " not in draft.path and draft.version in ("1.0", "1.1")
+    return usual and framed and clean and " " not in draft.path and draft.protocol in ("HTTP/1.0", "HTTP/1.1")
 
 
 def _quoted(word: str) -> str:

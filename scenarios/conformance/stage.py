@@ -1,5 +1,6 @@
 """The stage's one sender: every request, whoever thought of it, is paced, sent, read, recorded and held to its case."""
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pytest
 
 from harness.answer import Answer as Read
 from harness.answer import read_answer
-from harness.case import INTENTS, allows
+from harness.case import INTENTS, allowed_for, allows
 from harness.control import ControlClient
 from harness.errors import ExitCode
 from harness.history import Exchange, Recorder, outcome_of
@@ -39,7 +40,7 @@ GATEWAY: Final = (
 )  # fmt: skip
 
 
-class CaseFailed(AssertionError):
+class CaseFailed(AssertionError):  # noqa: N818  (what pytest prints reads better so)
     """A case was answered otherwise than it allows."""
 
 
@@ -101,32 +102,37 @@ class Stage:
         self.expired: dict[int, str] = {}
         self.last: Reply | None = None
 
-    def send(self, draft: Draft, *, intent: str | None = None, allowed: tuple[str, ...] | None = None) -> Reply:
-        """Send a request and record it. `intent` and `allowed` replace what follows from the request and its user.
+    def ref(self, name: str) -> str:
+        """A reference of 16 hexadecimal letters for this test and name, the same again with the same seed."""
+        text = f"{self.seed} {self.case} {name}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-        A rate limit that refuses although the stage kept under what is declared is given the time that it asks for.
+    def send(self, draft: Draft, *, allowed: tuple[str, ...] | None = None, over: bool = False) -> Reply:
+        """Send a request and record it. `allowed` replaces what follows from the request and its user.
+
+        `over`: go over the rate limit, which is allowed to refuse then. Otherwise a rate limit that refuses although
+        the stage kept under what is declared is given the time that it asks for.
         """
         user = token_user(draft, self.profile)
-        key = key_number(draft, self.profile)
         for _ in range(RETRIES_LIMITED):
-            reply = self._once(draft, user, key, intent, allowed)
+            reply = self._once(draft, user, allowed, over)
             if reply.status != 429 or not reply.limited:
                 break
             time.sleep(_wait_s(reply.answer))
         return reply
 
-    def _once(
-        self, draft: Draft, user: User | None, key: int, intent: str | None, allowed: tuple[str, ...] | None
-    ) -> Reply:
-        person = user.person if user else -1
-        if not self.pace.hold(person, key):
+    def _once(self, draft: Draft, user: User | None, allowed: tuple[str, ...] | None, over: bool) -> Reply:
+        person, key = user.person if user else -1, key_number(draft, self.profile)
+        if not over and not self.pace.hold(person, key):
             pytest.skip("the rate limit's window is too long to wait for")
-        named, outcomes = self._expected(draft, user)
+        intent, outcomes = self._expected(draft, user)
+        if over:
+            intent, outcomes = "rate-over", (*outcomes, *allowed_for("rate-over", self.profile))
         answer = self._reach(draft)
         self.pace.note(person, key, answer.received)
         read = read_answer(answer.status, answer.header("content-type") or "", answer.body)
         read = read if draft.method != "HEAD" and answer.status else Read("", "", "")
-        reply = Reply(draft, answer, read, intent or named, allowed or outcomes, user, self.case)
+        reply = Reply(draft, answer, read, intent, allowed or outcomes, user, self.case)
         self._record(reply, key)
         self.last = reply
         return reply

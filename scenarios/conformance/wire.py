@@ -1,5 +1,6 @@
-"""Sends exact bytes over a socket and reads one HTTP answer, with a limit to everything: what no HTTP client lets pass."""
+"""Sends exact bytes over a socket, as no HTTP client would, and reads one answer, with a limit to everything."""
 
+import contextlib
 import select
 import socket
 import ssl
@@ -81,10 +82,9 @@ class Wire:
     def _ask(
         self, connection: socket.socket, data: bytes, method: str, reader: "_Reader"
     ) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
-        try:
+        # A target may answer, and close, before it has read everything; what it said is still there.
+        with contextlib.suppress(ConnectionError):
             connection.sendall(data)
-        except ConnectionError:
-            pass  # a target may answer, and close, before it has read everything; what it said is still there
         return _answer(reader, method)
 
     def _ready(self) -> socket.socket:

@@ -1,0 +1,64 @@
+"""The limit of challenges: reached exactly, by new operations alone, and for nobody else."""
+
+import time
+
+import pytest
+
+from scenarios.conformance.desk import Desk
+from scenarios.conformance.dimensions import VALUES, Setting
+from scenarios.conformance.draft import draft_for
+from scenarios.conformance.stage import Stage
+from scenarios.conformance.test_refs import issue, same
+
+REFUSED = 8  # requests that are refused before the limit is driven to: more than any rounding hides
+LONGEST_WINDOW_S = 15.0
+
+
+def test_limit_is_exact(stage: Stage, desk: Desk) -> None:
+    """Replays, refusals and other users do not use it up, and do not get around it."""
+    user = desk.with_whole_limit()
+    channel, kept = user.usable[0], stage.ref("kept")
+    for number, value in enumerate(VALUES["key"][:REFUSED]):
+        draft = draft_for(user, channel, stage.ref(f"refused-{number}"))
+        value.put(draft, Setting(desk, user, channel, stage.ref(f"{number}")))
+        if value.name != "foreign" or stage.profile.pool.users[0].programme != stage.profile.pool.users[-1].programme:
+            stage.send(draft)
+    first = issue(stage, user, channel, kept)
+    for _ in range(REFUSED):
+        same(stage, first, issue(stage, user, channel, kept))
+    desk.drive(user, channel)
+    reached = stage.check(stage.send(draft_for(user, channel, stage.ref("over"))))
+    if reached.intent != "limit-reached":
+        pytest.skip("the window moved on while the limit was driven to")
+    same(stage, first, issue(stage, user, channel, kept))
+    for other_channel in user.usable:
+        stage.check(stage.send(draft_for(user, other_channel)))
+    stage.check(stage.send(draft_for(user, channel, stage.ref("over"))))
+
+
+def test_limit_leaves_others_alone(stage: Stage, desk: Desk) -> None:
+    user = desk.with_whole_limit()
+    desk.drive(user, user.usable[0])
+    stage.check(stage.send(draft_for(user, user.usable[0])))
+    other = desk.outside_limit_of(user)
+    issue(stage, other, other.usable[0], stage.ref("unlimited"))
+
+
+def test_limit_is_the_persons(stage: Stage, desk: Desk) -> None:
+    """Another login of the same person does not start a limit of its own."""
+    user = desk.with_two_logins()
+    desk.drive(user, user.usable[0])
+    stage.check(stage.send(draft_for(desk.login_beside(user), user.usable[0], stage.ref("beside"))))
+
+
+def test_limit_ends_with_its_window(stage: Stage, desk: Desk) -> None:
+    """A call that was refused for the limit is served once the window has passed: its ref is free."""
+    limit = stage.profile.challenges
+    if limit is None or limit.window_ns > LONGEST_WINDOW_S * 1e9:
+        pytest.skip("no limit is declared, or its window is too long to wait for")
+    user = desk.with_whole_limit()
+    desk.drive(user, user.usable[0])
+    ref = stage.ref("later")
+    stage.check(stage.send(draft_for(user, user.usable[0], ref)))
+    time.sleep(limit.window_ns / 1e9 * 1.01 + 0.1)
+    issue(stage, user, user.usable[0], ref)

@@ -1,0 +1,166 @@
+"""A reference makes repeated calls one call: for the same user and channel, to the letter, and for nothing else."""
+
+import pytest
+
+from harness.pool import User
+from scenarios.conformance.desk import Desk
+from scenarios.conformance.draft import Draft, draft_for
+from scenarios.conformance.stage import CaseFailed, Reply, Stage
+
+REPEATS = 3
+LONG_PREFIX = "p" * 200
+
+
+def issue(stage: Stage, user: User, channel: str, ref: str | None) -> Reply:
+    """Ask for a challenge that must be issued."""
+    return stage.check(stage.send(draft_for(user, channel, ref)))
+
+
+def same(stage: Stage, first: Reply, again: Reply) -> None:
+    """Both answers must name one challenge."""
+    if (first.status, first.challenge) != (again.status, again.challenge):
+        raise CaseFailed(stage.failure(again, "the same call again was given another challenge"))
+
+
+def other(stage: Stage, first: Reply, second: Reply, why: str) -> None:
+    """The two answers must name two challenges."""
+    if first.challenge and first.challenge == second.challenge:
+        raise CaseFailed(stage.failure(second, f"the same challenge was given for {why}"))
+
+
+def test_replay(stage: Stage, desk: Desk) -> None:
+    user = desk.find()
+    ref = stage.ref("replay")
+    first = issue(stage, user, user.usable[0], ref)
+    for _ in range(REPEATS):
+        same(stage, first, issue(stage, user, user.usable[0], ref))
+
+
+def test_replay_on_another_connection(stage: Stage, desk: Desk) -> None:
+    user = desk.find()
+    ref = stage.ref("connection")
+    first = issue(stage, user, user.usable[0], ref)
+    for _ in range(REPEATS):
+        stage.wire.close()
+        same(stage, first, issue(stage, user, user.usable[0], ref))
+
+
+def _lower(draft: Draft) -> None:
+    draft.headers = [(name.lower(), value) for name, value in draft.headers]
+
+
+def _agent(draft: Draft) -> None:
+    draft.set("User-Agent", "another-client/2")
+    draft.set("Accept", "*/*")
+
+
+@pytest.mark.parametrize("change", [_lower, _agent], ids=["names-lower", "other-client"])
+def test_replay_written_otherwise(change: object, stage: Stage, desk: Desk) -> None:
+    """Only user, channel and ref make the call; how the rest of the request is written does not."""
+    user = desk.find()
+    draft = draft_for(user, user.usable[0], stage.ref("written"))
+    first = stage.check(stage.send(draft))
+    change(draft)  # type: ignore[operator]
+    same(stage, first, stage.check(stage.send(draft)))
+
+
+def test_replay_by_another_login(stage: Stage, desk: Desk) -> None:
+    """A ref belongs to the person, not to the token."""
+    user = desk.with_two_logins()
+    ref = stage.ref("login")
+    first = issue(stage, user, user.usable[0], ref)
+    same(stage, first, issue(stage, desk.login_beside(user), user.usable[0], ref))
+
+
+def test_ref_on_the_other_channel(stage: Stage, desk: Desk) -> None:
+    if stage.profile.policy.in_flight == "reject":
+        pytest.skip("a token has one challenge at a time, so the other channel is refused for it")
+    user = desk.on_both(need=2)
+    ref = stage.ref("channel")
+    replies = [issue(stage, user, channel, ref) for channel in stage.spec.channels]
+    other(stage, replies[0], replies[1], "the same ref on another channel")
+    for channel, first in zip(stage.spec.channels, replies, strict=True):
+        same(stage, first, issue(stage, user, channel, ref))
+
+
+@pytest.mark.parametrize("programme", ["same", "other"])
+def test_ref_of_another_user(programme: str, stage: Stage, desk: Desk) -> None:
+    first_user = desk.find()
+    channel, ref = first_user.usable[0], stage.ref("user")
+    second_user = desk.another(first_user, channel, same_programme=programme == "same")
+    first = issue(stage, first_user, channel, ref)
+    second = issue(stage, second_user, channel, ref)
+    other(stage, first, second, "the same ref of another user")
+    same(stage, first, issue(stage, first_user, channel, ref))
+    same(stage, second, issue(stage, second_user, channel, ref))
+
+
+def test_no_ref_no_replay(stage: Stage, desk: Desk) -> None:
+    if stage.profile.policy.in_flight == "reject":
+        pytest.skip("a token has one challenge at a time")
+    user = desk.find(need=3)
+    replies = [issue(stage, user, user.usable[0], None) for _ in range(3)]
+    for first, second in ((0, 1), (1, 2), (0, 2)):
+        other(stage, replies[first], replies[second], "two calls without a ref")
+
+
+NEAR = {
+    "letter-case": lambda ref: (f"{ref}-abc", f"{ref}-ABC", f"{ref}-Abc"),
+    "last-letter": lambda ref: (f"{ref}-1", f"{ref}-2"),
+    "shorter": lambda ref: (f"{ref}-1", ref, f"{ref}-12"),
+    "blanks-inside": lambda ref: (f"{ref} x", f"{ref}  x", f"{ref}x"),
+    "zeros": lambda ref: (f"{ref}-1", f"{ref}-01", f"{ref}-1.0"),
+    "numbers": lambda ref: (f"1e{int(ref[:4], 16)}", f"1E{int(ref[:4], 16)}", f"+1e{int(ref[:4], 16)}"),
+    "signs": lambda ref: (f"{ref}-x", f"{ref}_x", f"{ref}.x", f"{ref}:x"),
+    "encoded": lambda ref: (f"{ref}/x", f"{ref}%2Fx", f"{ref}%2fx"),
+    "end-differs": lambda ref: (f"{ref}-{'x' * 10}", f"{ref}-{'x' * 9}y"),
+    "long-prefix": lambda ref: (f"{ref}{LONG_PREFIX}1", f"{ref}{LONG_PREFIX}2"),
+    "long-start": lambda ref: (f"1{ref}{LONG_PREFIX}", f"2{ref}{LONG_PREFIX}"),
+}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_near_refs(name: str, stage: Stage, desk: Desk) -> None:
+    """Refs that differ in anything are different refs."""
+    if stage.profile.policy.in_flight == "reject":
+        pytest.skip("a token has one challenge at a time, so a second ref is refused for it")
+    refs = NEAR[name](stage.ref(f"near-{name}"))
+    user = desk.find(need=len(refs))
+    first: dict[str, Reply] = {}
+    for ref in refs:
+        reply = issue(stage, user, user.usable[0], ref)
+        if reply.status != 200:
+            pytest.skip(f"the target does not take this ref ({reply.status})")
+        for earlier in first.values():
+            other(stage, earlier, reply, f"two refs that differ ({name})")
+        first[ref] = reply
+    for ref, reply in first.items():
+        same(stage, reply, issue(stage, user, user.usable[0], ref))
+
+
+def test_many_refs_are_remembered_at_once(stage: Stage, desk: Desk) -> None:
+    """Refs issued one after another all still replay afterwards, the first one too."""
+    replies: list[tuple[User, str, Reply]] = []
+    for number in range(60):
+        try:
+            user = desk.find()
+        except pytest.skip.Exception:
+            break
+        ref = stage.ref(f"many-{number}")
+        replies.append((user, ref, issue(stage, user, user.usable[0], ref)))
+    if len(replies) < 2:
+        pytest.skip("the pool leaves no room for many refs")
+    for user, ref, first in replies:
+        same(stage, first, issue(stage, user, user.usable[0], ref))
+
+
+@pytest.mark.parametrize("role", ["lacking", "unsupported"])
+def test_refused_ref_is_free(role: str, stage: Stage, desk: Desk) -> None:
+    """What is refused for one channel does not take the ref from the other."""
+    channel = stage.spec.channels[1]
+    user = desk.find(role, channel)  # type: ignore[arg-type]
+    usable = user.usable[0] if user.usable else pytest.skip("the pool has no such user with a channel left")
+    ref = stage.ref(f"refused-{role}")
+    stage.check(stage.send(draft_for(user, channel, ref)))
+    stage.check(stage.send(draft_for(user, usable, ref)))
+    stage.check(stage.send(draft_for(user, channel, ref)))

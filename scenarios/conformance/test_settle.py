@@ -1,0 +1,68 @@
+"""A token's step-up: pending, accepted or declined, and what the token may ask for then."""
+
+from typing import Literal
+
+import pytest
+
+from scenarios.conformance.desk import Desk
+from scenarios.conformance.draft import draft_for
+from scenarios.conformance.stage import Stage
+from scenarios.conformance.test_refs import issue, same
+
+How = Literal["accept", "decline"]
+HOW = pytest.mark.parametrize("how", ["accept", "decline"])
+
+
+def test_pending(stage: Stage, desk: Desk) -> None:
+    """A second challenge while the first is pending, on either channel, with a ref and without: as the policy says."""
+    user = desk.on_both(need=4)
+    first = issue(stage, user, user.usable[0], stage.ref("pending"))
+    for channel in stage.spec.channels:
+        stage.check(stage.send(draft_for(user, channel, stage.ref(f"pending-{channel}"))))
+        stage.check(stage.send(draft_for(user, channel)))
+    same(stage, first, issue(stage, user, user.usable[0], stage.ref("pending")))
+
+
+def test_pending_of_another_login(stage: Stage, desk: Desk) -> None:
+    """What is in flight is in flight for one token only."""
+    user = desk.with_two_logins()
+    issue(stage, user, user.usable[0], stage.ref("one"))
+    issue(stage, desk.login_beside(user), user.usable[0], stage.ref("other"))
+
+
+@HOW
+def test_settled_token_gets_no_other(how: How, stage: Stage, desk: Desk) -> None:
+    user = desk.on_both(need=2)
+    desk.settle(user, user.usable[0], how)
+    for channel in stage.spec.channels:
+        stage.check(stage.send(draft_for(user, channel, stage.ref(f"after-{channel}"))))
+        stage.check(stage.send(draft_for(user, channel)))
+
+
+@HOW
+def test_settled_call_still_replays(how: How, stage: Stage, desk: Desk) -> None:
+    """A call that was answered before is the same call afterwards; a target may refuse it, but not issue another."""
+    user = desk.find()
+    channel, ref = user.usable[0], stage.ref("settled")
+    first = issue(stage, user, channel, ref)
+    desk.settled(first, how)
+    again = stage.send(draft_for(user, channel, ref), allowed=("200", "400", "409:STATE_INVALID"))
+    stage.check(again)
+    if again.status == 200:
+        same(stage, first, again)
+
+
+@HOW
+def test_new_login_after(how: How, stage: Stage, desk: Desk) -> None:
+    """The same person, logged in again, steps up anew."""
+    user = desk.with_two_logins()
+    desk.settle(user, user.usable[0], how)
+    issue(stage, desk.login_beside(user), user.usable[0], stage.ref("again"))
+
+
+@HOW
+def test_others_are_not_settled(how: How, stage: Stage, desk: Desk) -> None:
+    user = desk.find(need=2)
+    desk.settle(user, user.usable[0], how)
+    other = desk.another(user, user.usable[0], same_programme=True)
+    issue(stage, other, user.usable[0], stage.ref("untouched"))
