@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from reports import write_reports
+from reports import compare_forms, trend, write_reports
+from reports.compare import compare
+from reports.trend import read_trend
 from tests.reports.browser import Browser, needs_chromium
 from tests.reports.conftest import KINDS, Made
+from tests.reports.test_compare import run
 
 pytestmark = needs_chromium
+PAGES = (*KINDS, "comparison", "trend")
 
 # The size of every chart and of what is drawn in it, and which charts have nothing but axes.
 CHARTS = """[...document.querySelectorAll('svg.chart')].map(svg => ({
@@ -55,10 +59,17 @@ def browser() -> Iterator[Browser]:
 def pages(runs: dict[str, Made]) -> dict[str, Path]:
     for made in runs.values():
         write_reports(made.path, made.summary)
-    return {kind: made.path / "report.html" for kind, made in runs.items()}
+    found = {kind: made.path / "report.html" for kind, made in runs.items()}
+    comparison = compare([run(1)], run(2, 1.1, verdicts={"idempotent-replay": "fail"}))
+    rows, notes = read_trend(runs["passing"].path.parent)
+    folder = runs["passing"].path.parent
+    for name, page in (("comparison", compare_forms.html(comparison)), ("trend", trend.html(rows, notes))):
+        found[name] = folder / f"{name}.html"
+        found[name].write_text(page, encoding="utf-8")
+    return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PAGES)
 @pytest.mark.parametrize("width", [360, 1440])
 def test_nothing_is_logged_requested_or_too_wide(
     browser: Browser, pages: dict[str, Path], kind: str, width: int
@@ -71,29 +82,29 @@ def test_nothing_is_logged_requested_or_too_wide(
     assert browser.requests() == [pages[kind].resolve().as_uri()]
 
 
-@pytest.mark.parametrize("kind", ["passing", "failing", "partial", "hostile"])
+@pytest.mark.parametrize("kind", ["passing", "failing", "partial", "hostile", "comparison", "trend"])
 @pytest.mark.parametrize("width", [360, 1440])
 def test_charts_are_drawn_and_their_texts_are_inside(
     browser: Browser, pages: dict[str, Path], kind: str, width: int
 ) -> None:
     browser.open(pages[kind], width, phone=width == 360)
     charts = browser.value(CHARTS)
-    assert len(charts) >= (3 if kind == "hostile" else 6)
+    assert len(charts) >= {"hostile": 3, "comparison": 1, "trend": 1}.get(kind, 6)
     for chart in charts:
         assert chart["marks"] > 0, chart
-        assert 300 < chart["width"] <= 560, chart
+        assert 300 < chart["width"] <= (1060 if kind in ("comparison", "trend") else 560), chart
         assert chart["outside"] == [], chart
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PAGES)
 def test_every_text_can_be_read(browser: Browser, pages: dict[str, Path], kind: str, dark: bool) -> None:
     browser.open(pages[kind], dark=dark)
     browser.value(OPEN_ALL)
     assert browser.value(CONTRAST) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PAGES)
 def test_what_a_screen_reader_meets_has_a_name(browser: Browser, pages: dict[str, Path], kind: str) -> None:
     browser.open(pages[kind])
     browser.value(OPEN_ALL)
