@@ -10,10 +10,10 @@ from harness.profile import ChallengeLimit, Profile
 from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 from harness.rules.challenges import challenges_of
-from harness.rules.limited import Limited, last_reset
+from harness.rules.limited import Limited, by_era, last_reset
 from harness.rules.operations import once_a_history
 from harness.rules.repeats import RETENTION_NS
-from harness.rules.wrongful import Blame, Cause, Moments, blame, counted_too, kept_too_long, shared
+from harness.rules.wrongful import Blame, Cause, Moments, blame, counted_too, kept_too_long, shared, with_room
 
 REPLAYS: Final = "challenge-limit-replay-free"
 LIMITED: Final = "rate-limit-no-effect"
@@ -75,8 +75,10 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     at = at.where(decided)
     counted = sliding.possible(limited.countable, at.scope, at.end, at.cutoff)
     wrong = np.flatnonzero(counted < limit.count)
-    causes = _causes(limited, limit.count)
-    found = blame(at.where(wrong), counted[wrong], served(limited, window), limited.admitted, limit.count, causes)
+    causes = _causes(limited, limit.count, limit.window_ns)
+    most = sliding.most(by_era(limited.resets, limited.admitted)[0], window)
+    at_wrong, passed = at.where(wrong), served(limited, window)
+    found = blame(at_wrong, counted[wrong], passed, limited.admitted, limit.count, causes, limit.count, most)
     return Refusals(
         limited=limited, limit=limit, at=at, counted=counted, wrong=wrong, blame=found,
         repeated=refused.place[earlier >= 0], earlier=earlier[earlier >= 0],
@@ -129,16 +131,19 @@ def served(limited: Limited, window: int) -> Moments:
     )
 
 
-def _causes(limited: Limited, count: int) -> tuple[Cause, ...]:
+def _causes(limited: Limited, count: int, window_ns: int) -> tuple[Cause, ...]:
     """What may wrongly count, in the order in which rules are blamed."""
     pushes, both = limited.pushes, (limited.countable, limited.admitted)
     replays = pushes.success.copy()
     replays[limited.countable.place] = False
+    window = limited.slack.long(window_ns)
+    again, limits = lanes_of(limited, replays), lanes_of(limited, pushes.limited)
+    refusals = lanes_of(limited, pushes.refused & ~pushes.limited)
     return (
-        counted_too(REPLAYS, lanes_of(limited, replays)),
-        counted_too(LIMITED, lanes_of(limited, pushes.limited)),
+        counted_too(REPLAYS, again, with_room(again, limited.countable, count, window)),
+        counted_too(LIMITED, limits, with_room(limits, limited.countable, count, window)),
         kept_too_long(STALE, *both, count),
-        counted_too(REFUSALS, lanes_of(limited, pushes.refused & ~pushes.limited), itself=1),
+        counted_too(REFUSALS, refusals, refusals, itself=1),
         shared(OTHERS, *both),
     )
 

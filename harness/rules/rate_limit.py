@@ -123,8 +123,8 @@ LATE: Final = "Does a request stop working when its caller has gone? Then say ta
 def _unexplained(refusals: Refusals, *, idle: bool) -> Ints:
     """Wrong for no known cause: while nothing can have counted, or while something had."""
     chosen = refusals.explained("")
-    empty: Flags = refusals.counted[chosen] <= 0
-    return chosen[empty == idle]
+    empty: Flags = (refusals.counted[chosen] <= 0) == idle
+    return chosen[empty]
 
 
 # What the target did if it is wrong for a cause.

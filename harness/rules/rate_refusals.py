@@ -73,7 +73,8 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     # Fixed windows and buckets may serve twice as many in the time looked at.
     enough = count if limit.algorithm == "sliding-window" else 2 * count
     causes = _causes(requests, count)
-    found = blame(at.where(wrong), counted[wrong], _served(requests), limited.admitted, count, causes, enough)
+    most = _most(requests, profile.target.hosts)
+    found = blame(at.where(wrong), counted[wrong], _served(requests), limited.admitted, count, causes, enough, most)
     undecided = _undecided(len(refused), len(counted), profile)
     return Refusals(requests, count, at, counted, wrong, found, undecided)
 
@@ -87,6 +88,16 @@ def _tokens(requests: Requests, at: Moments, itself: int) -> Ints:
     used = bucket.used(widened, at.scope, at.start, at.end + slack.step_ns, gap, np.full(len(at.start), itself))
     # Tokens that came a moment sooner than they should are no reason for a refusal.
     return -(-(used + slack.step_ns) // interval(limit))
+
+
+def _most(requests: Requests, hosts: int) -> int:
+    """The smallest limit that what was admitted does not refute, roughly where windows are fixed."""
+    limit, slack, admitted = requests.limit, requests.limited.slack, requests.limited.admitted
+    if limit.algorithm == "token-bucket":
+        gap = interval(limit)
+        return bucket.most(admitted, limit.bucket, max(gap - slack.drift(gap), 1), slack.step_ns)
+    most = sliding.most(admitted, slack.short(limit.window_ns))
+    return most if limit.algorithm == "sliding-window" else -(-most // (2 * hosts))
 
 
 def _undecided(refused: int, decided: int, profile: Profile) -> str:

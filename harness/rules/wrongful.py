@@ -10,6 +10,7 @@ from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 
 MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
+ABOUT: Final = 0.9  # of what the best cause explains: others that explain as much are as good
 DOUBT: Final = 10  # refusals that must speak for a cause for each time somebody was served in spite of it
 
 
@@ -50,19 +51,29 @@ class Cause:
     fitted: Callable[[Moments], Count] | None = None
 
 
-def counted_too(rule: str, lanes: Lanes, itself: int = 0) -> Cause:
-    """These intervals of the scope count as well. `itself`: 1 where every refusal is one of them."""
+def counted_too(rule: str, lanes: Lanes, sure: Lanes, itself: int = 0) -> Cause:
+    """These intervals of the scope count as well, `sure` among them whatever else is true of the target.
+
+    `itself`: 1 where every refusal is one of them.
+    """
 
     def most(at: Moments) -> Ints:
         return sliding.possible(lanes, at.scope, at.end, at.cutoff) - itself
 
     def least(at: Moments) -> Ints:
-        return sliding.sure(lanes, at.scope, at.start, at.cutoff)
+        return sliding.sure(sure, at.scope, at.start, at.cutoff)
 
     def shown(at: Moments) -> Lanes:
         return lanes.where((lanes.scope == at.scope) & _around(lanes, at))
 
     return Cause(rule, most, least, shown)
+
+
+def with_room(lanes: Lanes, countable: Lanes, count: int, window: int) -> Lanes:
+    """Those that came while there was room even if all of them counted: a counter that is full may take no more."""
+    cutoff = lanes.start - window
+    others = sliding.possible(lanes, lanes.scope, lanes.end, cutoff) - 1
+    return lanes.where(others + sliding.possible(countable, lanes.scope, lanes.end, cutoff) < count)
 
 
 def _around(lanes: Lanes, at: Moments) -> Flags:
@@ -119,7 +130,7 @@ def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> C
 class Blame:
     """For each cause, by its rule, how often it could have shown and which of the wrong refusals it explains.
 
-    `none` are those that nothing explains.
+    `none` are those that nothing explains, or nothing better than that the limit itself is too low.
     """
 
     causes: dict[str, Cause]
@@ -141,35 +152,42 @@ def blame(
     admitted: Lanes,
     count: int,
     causes: tuple[Cause, ...],
-    enough: int | None = None,
+    enough: int,
+    most: int,
 ) -> Blame:
     """Decide for each wrong refusal, of which at most `counted` can have counted, what explains it.
 
-    A cause explains what it brings up to `count`, and predicts that nobody is served once there are `enough` (left out:
-    `count`). `served` are moments at which somebody was: a cause that these contradict is not what is wrong with this
-    target. Of those that are left the one that explains most comes first, then the order of `causes`.
+    A cause explains what it brings up to `count`, and predicts that nobody is served once there are `enough`. `served`
+    are moments at which somebody was: a cause that these contradict is not what is wrong with this target. Of those
+    that explain about the most the least contradicted comes first, then the order of `causes`. `most`: the most that
+    surely were admitted at once; where refusals only came from there on, the limit itself is lower than declared.
     """
     step = max(-(-len(served.scope) // MOST_ASKED), 1)
     served = served.where(np.arange(0, len(served.scope), step))
-    enough = (count if enough is None else enough) - sliding.sure(admitted, served.scope, served.start, served.cutoff)
-    occasions, fits = {}, {}
+    missing = enough - sliding.sure(admitted, served.scope, served.start, served.cutoff)
+    lower = len(counted) > 0 and int(counted.min()) >= max(most, 1)
+    occasions, fits, doubts = {}, {}, {}
     for cause in causes:
-        against = occasions[cause.rule] = int((cause.least(served) >= enough).sum())
-        explained = counted + cause.most(wrong) >= count
+        against = occasions[cause.rule] = int((cause.least(served) >= missing).sum())
+        explained = (counted + cause.most(wrong) >= count) & (not lower)
         if explained.any() and cause.fitted is not None:
-            against = int((cause.fitted(wrong.where(explained))(served) >= enough).sum())
+            against = int((cause.fitted(wrong.where(explained))(served) >= missing).sum())
         fits[cause.rule] = explained & (against * DOUBT <= explained.sum())
-    found, none = _shares(fits, len(counted))
+        doubts[cause.rule] = against
+    found = _shares(fits, doubts, len(counted))
+    none = np.setdiff1d(np.arange(len(counted)), np.concatenate(list(found.values())))
     return Blame({cause.rule: cause for cause in causes}, occasions, found, none)
 
 
-def _shares(fits: dict[str, Flags], many: int) -> tuple[dict[str, Ints], Ints]:
+def _shares(fits: dict[str, Flags], doubts: dict[str, int], many: int) -> dict[str, Ints]:
     """Each refusal given to one of the causes that fit it, or to none."""
     left = np.ones(many, np.bool_)
     found = {rule: np.zeros(0, np.int64) for rule in fits}
     waiting = dict(fits)
     while waiting:
-        best = max(waiting, key=lambda rule: int((waiting[rule] & left).sum()))
+        explain = {rule: int((fit & left).sum()) for rule, fit in waiting.items()}
+        near = [rule for rule, number in explain.items() if number >= ABOUT * max(explain.values())]
+        best = min(near, key=lambda rule: doubts[rule])
         found[best] = np.flatnonzero(waiting.pop(best) & left)
         left[found[best]] = False
-    return found, np.flatnonzero(left)
+    return found
