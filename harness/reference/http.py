@@ -51,12 +51,27 @@ class App:
             return self.answers.method_not_allowed(scope["method"])
         headers = read_headers(scope)
         try:
-            check_headers(scope, headers)
-            if _announces_body(headers) and not await read_body(receive):
+            self.check_size(scope)
+            self.check_host(scope, headers.get(b"host", []))
+            if self.announces_body(headers) and not await read_body(receive):
                 return None
         except Refused as refused:
             return self.answers.refused(refused)
         return await self.service.push(_request(scope, headers, channel))
+
+    def check_size(self, scope: Scope) -> None:
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > LARGEST_HEADERS:
+            raise Refused(431)
+
+    def check_host(self, scope: Scope, hosts: list[str]) -> None:
+        """Refused unless there is the one good Host that HTTP/1.1 needs (RFC 9112, section 3.2)."""
+        if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
+            raise Refused(400, fields=(("Host", "EXACTLY", [1]),))
+        if hosts and not HOST.fullmatch(hosts[0]):
+            raise Refused(400, fields=(("Host", "REGEX", [HOST.pattern]),))
+
+    def announces_body(self, headers: dict[bytes, list[str]]) -> bool:
+        return b"transfer-encoding" in headers or headers.get(b"content-length", ["0"]) != ["0"]
 
     def channel(self, path: bytes) -> str | None:
         """The channel that a path names, None where the path misses the operation's template."""
@@ -72,21 +87,6 @@ def read_headers(scope: Scope) -> dict[bytes, list[str]]:
     for name, value in scope["headers"]:
         headers.setdefault(name, []).append(value.decode("latin-1"))
     return headers
-
-
-def check_headers(scope: Scope, headers: dict[bytes, list[str]]) -> None:
-    """Refused where headers are too many, or not with the one good Host that HTTP/1.1 needs (RFC 9112, section 3.2)."""
-    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > LARGEST_HEADERS:
-        raise Refused(431)
-    hosts = headers.get(b"host", [])
-    if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
-        raise Refused(400, fields=(("Host", "EXACTLY", [1]),))
-    if hosts and not HOST.fullmatch(hosts[0]):
-        raise Refused(400, fields=(("Host", "REGEX", [HOST.pattern]),))
-
-
-def _announces_body(headers: dict[bytes, list[str]]) -> bool:
-    return b"transfer-encoding" in headers or headers.get(b"content-length", ["0"]) != ["0"]
 
 
 async def read_body(receive: Receive) -> bool:

@@ -127,6 +127,17 @@ class TenantUnauthorised(_OtherAccess):
             super().check(login, programme)
 
 
+@fault("logged-out-told", "the body of a 401 tells a token that was logged out from one that never was",
+       "refusals-alike")  # fmt: skip
+class LoggedOutTold(Service):
+    async def push(self, request: Request) -> Response:
+        response = await super().push(request)
+        login = login_of_token(self.access.people, request)
+        if response.status == 401 and login is not None and login.state == "logged_out":
+            return self.answers.problem(401, "SESSION_ENDED", "the token was logged out", response.headers[1:])
+        return response
+
+
 @fault("form-before-credentials", "path parameters are validated by the framework, before the filter that asks who it "
        "is", "auth-first")  # fmt: skip
 class FormBeforeCredentials(Service):

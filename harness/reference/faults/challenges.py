@@ -1,5 +1,7 @@
 """Challenge limits that count the wrong things, or the wrong people's, or for the wrong time."""
 
+# ruff: noqa: ARG002  (what a fault overrides looks at more than the fault does)
+
 from dataclasses import replace
 
 from harness.reference.answers import Refused
@@ -7,6 +9,7 @@ from harness.reference.faults.catalogue import fault
 from harness.reference.limits import FixedWindow, Limit, challenge_limit, ns
 from harness.reference.service import Call, Service
 
+BY_PROGRAMME = {"challenge_scope": "programme", "challenge_count": 400}
 LIMIT = "CHALLENGE_LIMIT_EXCEEDED"
 
 
@@ -155,3 +158,17 @@ class ChallengesRandomRefusals(Service):
         if self.turn % 200 == 0:
             raise Refused(409, LIMIT)
         super().check_challenges(call)
+
+
+@fault("programme-limit-by-user", "the limit of a programme is kept for each of its users", "challenge-limit-upper",
+       **BY_PROGRAMME)  # fmt: skip
+class ProgrammeLimitByUser(Service):
+    def challenge_scope(self, call: Call) -> str:
+        return f"{super().challenge_scope(call)} {call.login.person}"
+
+
+@fault("programme-limit-for-all", "one counter for all programmes", "challenge-limit-isolated",
+       "challenge-limit-lower", **BY_PROGRAMME)  # fmt: skip
+class ProgrammeLimitForAll(Service):
+    def challenge_scope(self, call: Call) -> str:
+        return "challenges"

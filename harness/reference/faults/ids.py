@@ -37,7 +37,7 @@ class IdsByTime(_OtherIds):
 @fault("ids-too-short", "sixteen random bits", "challenge-id-unique")
 class IdsTooShort(_OtherIds):
     def new_id(self, call: Call) -> str:
-        return f"{random.getrandbits(12):04x}"
+        return f"{random.getrandbits(16):04x}"
 
 
 @fault("ids-by-ref", "the id is a hash of the ref, the same for all users who choose the same one",
@@ -63,7 +63,7 @@ class IdsRecycled(_OtherIds):
         return row[0] if row and self.turn % 10 == 0 else super().new_id(call)
 
 
-@fault("ids-sequential", "a database's sequence: whoever has one knows the next", "challenge-id-unique")
+@fault("ids-sequential", "a database's sequence: whoever has one knows the next", "challenge-id-unguessable")
 class IdsSequential(Service):
     def new_id(self, call: Call) -> str:
         number = (self.store.fact("challenges so far") or 0) + 1

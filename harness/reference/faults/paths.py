@@ -1,5 +1,9 @@
 """Channels and paths that are taken for something they are not."""
 
+# ruff: noqa: ARG002  (what a fault overrides looks at more than the fault does)
+
+from starlette.types import Scope
+
 from harness.reference.answers import Request
 from harness.reference.faults.catalogue import fault
 from harness.reference.http import App
@@ -53,7 +57,7 @@ class ChannelEmptyServed(App):
         return CHANNELS[0] if path == self.operation else super().channel(path)
 
 
-@fault("slash-served", "a slash after the channel is matched as if it were not there", "channel-enum")
+@fault("slash-served", "a slash after the channel is matched as if it were not there", "trailing-slash")
 class SlashServed(App):
     def channel(self, path: bytes) -> str | None:
         return super().channel(path.rstrip(b"/"))
@@ -72,3 +76,17 @@ class ChannelTwiceDecoded(Service):
         from urllib.parse import unquote
 
         return super().read(login, request._replace(channel=unquote(request.channel)))
+
+
+@fault("host-unchecked", "a server behind a proxy that never looks at Host, which HTTP/1.1 asks for",
+       "broken-http-refused")  # fmt: skip
+class HostUnchecked(App):
+    def check_host(self, scope: Scope, hosts: list[str]) -> None:
+        return
+
+
+@fault("body-unread", "a request is acted on as soon as its header is there, whether or not the rest ever comes",
+       "broken-http-refused")  # fmt: skip
+class BodyUnread(App):
+    def announces_body(self, headers: dict[bytes, list[str]]) -> bool:
+        return False

@@ -12,6 +12,8 @@ from harness.reference.people import Login
 from harness.reference.service import Call, Service
 from harness.reference.store import Meter
 
+BY_KEY = {"rate_scope": "api-key", "rate_count": 400}
+FIXED = {"rate_algorithm": "fixed-window"}
 BUCKET = {"rate_algorithm": "token-bucket", "rate_burst": 20}
 
 
@@ -159,6 +161,30 @@ class RateCountsUnauthorised(Service):
         return response
 
 
+@fault("rate-by-user-of-key", "the limit of a key is kept for each of its users", "rate-limit-upper", **BY_KEY)
+class RateByUserOfKey(Service):
+    def rate_scope(self, login: Login, request: Request) -> str:
+        return f"{super().rate_scope(login, request)} {login.person}"
+
+
+@fault("rate-for-all-keys", "one counter for all keys, where each has its own", "rate-limit-isolated",
+       "rate-limit-lower", **BY_KEY)  # fmt: skip
+class RateForAllKeys(Service):
+    def rate_scope(self, login: Login, request: Request) -> str:
+        return "rate"
+
+
+@fault("fixed-window-twice", "the counter is set back by a job that runs twice in a window", "rate-limit-upper",
+       **FIXED)  # fmt: skip
+class FixedWindowTwice(_OtherRate):
+    longer = 0.5
+
+
+@fault("fixed-window-off-by-one", "the request that opens a window is not counted", "rate-limit-upper", **FIXED)
+class FixedWindowOffByOne(_OtherRate):
+    more = 1
+
+
 @fault("bucket-refilled-at-once", "the bucket is filled to the brim each second, instead of a token at a time",
        "rate-limit-upper", **BUCKET)  # fmt: skip
 class BucketRefilledAtOnce(Service):
@@ -218,3 +244,10 @@ class RetryAfterNoNumber(_OtherRetryAfter):
 class RetryAfterNegative(_OtherRetryAfter):
     class Text(_OtherRetryAfter.Text):
         said = b"-1"
+
+
+@fault("retry-after-too-long", "the wait is written in milliseconds", "rate-limit-retry-after")
+class RetryAfterTooLong(_OtherRetryAfter):
+    class Text(_OtherRetryAfter.Text):
+        def seconds(self, wait: int) -> bytes:
+            return b"%d" % (wait // 10**6)
