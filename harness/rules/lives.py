@@ -148,15 +148,16 @@ _last: list[Any] = []
 
 def _lives(history: History, profile: Profile, pushes: Pushes) -> Lives:
     kind = _kinds(pushes, len(profile.pool.users))
-    pushes, kind = pushes.where(kind >= 0), kind[kind >= 0]
-    until = np.where(pushes.success | (pushes.status == 200), pushes.received, late(pushes.received, profile))
+    answered = pushes.success | pushes.refused | (pushes.status == 200)
+    until = np.where(answered, pushes.received, late(pushes.received, profile))
     if profile.policy.concurrent_duplicate == "conflict":
-        chosen = ~_conflicts(pushes, kind, until)
-        pushes, kind, until = pushes.where(chosen), kind[chosen], until[chosen]
+        kind[_conflicts(pushes, kind, until)] = NONE
+    chosen = kind >= 0
+    pushes, kind, until = pushes.where(chosen), kind[chosen], until[chosen]
     operations, resets = _operations(pushes, kind, until), resets_of(history, profile)
     settles, stray = _settles(history, profile, pushes, kind)
-    answered = ((history.frame["operation"] == "reset") & (history.frame["outcome"] == "ok")).to_numpy()
-    forgot = history.frame["received"].to_numpy(np.int64)[answered]
+    resetting = ((history.frame["operation"] == "reset") & (history.frame["outcome"] == "ok")).to_numpy()
+    forgot = history.frame["received"].to_numpy(np.int64)[resetting]
     lives = Lives(pushes, kind, until, operations, settles, resets, forgot, promises_of(profile), stray)
     settles.sure[:] &= ~_moot(lives)
     return lives
@@ -177,8 +178,7 @@ def _kinds(pushes: Pushes, users: int) -> Ints:
 
 def _conflicts(pushes: Pushes, kind: Ints, until: Ints) -> Flags:
     """Refusals of a duplicate that may have met another exchange of its operation at work, where that is declared."""
-    end = np.where(kind <= UNKNOWN, until, pushes.received)
-    place = pd.DataFrame({"op": pushes.op, "start": pushes.sent, "end": end})
+    place = pd.DataFrame({"op": pushes.op, "start": pushes.sent, "end": until})
     refused = place[kind == STATE]
     pairs = refused.reset_index().merge(place.reset_index(), on="op", suffixes=("", "_other"))
     met = (pairs["index"] != pairs["index_other"]) & (pairs["start_other"] <= pairs["end"])
@@ -233,7 +233,8 @@ def _settles(history: History, profile: Profile, pushes: Pushes, kind: Ints) -> 
         if not tokens:
             stray = min(stray, sent)
         sure = outcome == "ok" and len(seen) == len(tokens) == 1
-        op = next(iter(seen))[1] if len(seen) == 1 else NONE
+        ops = {op for _, op in seen}
+        op = next(iter(ops)) if len(ops) == 1 else NONE
         lines.extend((row, token, SETTLING.index(name), sent, end, sure, op) for token in sorted(tokens))
     table = np.array(lines, np.int64).reshape(-1, 7)
     row_, token_, reason, start, end_, sure_, op_ = (np.ascontiguousarray(table[:, n]) for n in range(7))

@@ -38,10 +38,26 @@ def random_calls(rng: random.Random, most: int = 7) -> list[Call]:
     return [_call(rng, row, start, tokens, ops, lost) for row, start in enumerate(starts)]
 
 
+def crowded_calls(rng: random.Random) -> tuple[list[Call], Terms]:
+    """Up to eight overlapping calls, mostly served, on a limit whose window slides within them."""
+    window, count = rng.randint(5, 14), rng.randint(1, 4)
+    terms = Terms(most=count, fewest=count, window_surely=window, window_possibly=window + rng.randint(0, 1), cold=-1)
+    starts = sorted(rng.randint(1, 9) for _ in range(rng.randint(4, 8)))
+    kinds = rng.choices([SERVED, MAYBE, LIMITED, SETTLED], [8, 1, 1, 0.3], k=len(starts))
+    tokens = rng.choice([1, 1, 1, 2])
+    calls = []
+    for row, (start, kind) in enumerate(zip(starts, kinds, strict=True)):
+        end = FOREVER if kind == MAYBE and rng.random() < 0.5 else start + rng.randint(1, 9)
+        op = row if rng.random() < 0.9 else rng.randrange(len(starts))
+        calls.append(Call(row, kind, rng.randrange(tokens), op, start, end, 3 * (kind == SETTLED)))
+    return calls, terms
+
+
 def _call(rng: random.Random, row: int, start: int, tokens: int, ops: int, lost: int) -> Call:
     kind = rng.choice(KINDS)
     end = start + rng.randint(0, 5)
     if kind in (MAYBE, MAYBE_SETTLED):
         end = end + lost if lost else FOREVER
     effect = rng.choice([3, 3, 3, 1, 2, 0]) if kind in (SETTLED, MAYBE_SETTLED) else 0
-    return Call(row, kind, rng.randrange(tokens), rng.randrange(ops), start, end, effect)
+    op = -1 if kind == MAYBE_SETTLED and rng.random() < 0.3 else rng.randrange(ops)
+    return Call(row, kind, rng.randrange(tokens), op, start, end, effect)

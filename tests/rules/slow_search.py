@@ -34,7 +34,7 @@ def fits(calls: list[Call], terms: Terms) -> bool:
         last = dict(pending)
         states = {effect for token, effect in settled if token == call.token}
         if call.kind in (SETTLED, MAYBE_SETTLED):
-            if last.get(call.token) == call.op:
+            if call.op < 0 or last.get(call.token) == call.op:
                 last[call.token] = None  # settled, so no longer pending
             more = {(call.token, effect) for effect in (1, 2) if call.effect & effect}
             yield issued, settled | more, frozenset(last.items())

@@ -121,7 +121,7 @@ class _Frontier:
 
     def _close_served(self, n: int) -> bool:
         bit = 1 << self.slots[n]
-        self._require(lambda config: bool(config[1] & bit))
+        self._require(lambda config: bool(config[1] & bit), n)
         if n in self.acting:
             self.acting.remove(n)
         return bool(self.configs)
@@ -130,7 +130,7 @@ class _Frontier:
         slot, token = self.slots[n], self.calls[n].token
         bit = 1 << slot
         if n in self.acting:
-            self._allow(lambda config: bool(config[1] & bit))
+            self._allow(lambda config: bool(config[1] & bit), n)
             self.acting.remove(n)
         elif n in self.plan.over and self.idle.get(token, 0) & bit:
             # Whatever else is open may as well come later, so there is one order to try.
@@ -155,21 +155,30 @@ class _Frontier:
         self.configs = {(config[0] & ~bit, *config[1:]) for config in self.configs}
         self.bits.append(bit)
 
-    def _allow(self, holds: Callable[[Config], bool]) -> None:
+    def _allow(self, holds: Callable[[Config], bool], issue: int = -1) -> None:
         """Add to the configurations those in which it comes to hold."""
         before = self.configs
-        self._require(holds)
+        self._require(holds, issue)
         self.configs |= before
 
-    def _require(self, holds: Callable[[Config], bool]) -> None:
-        """Keep what holds; let the open calls of the others take effect, in all orders, until it does."""
+    def _require(self, holds: Callable[[Config], bool], issue: int = -1) -> None:
+        """Keep what holds; let the open calls of the others take effect, in all orders, until it does.
+
+        `issue` is the call that has to issue its challenge for it, -1 where it is about something else.
+        """
         found = {config for config in self.configs if holds(config)}
         if len(found) == len(self.configs):
             return
         seen = set(self.configs)
         waiting = list(seen - found)
+        acting = self.acting
+        alone = issue >= 0 and not self.terms.one_pending and self.calls[issue].op not in self.plan.refused
+        if alone:
+            # The others only take room away, so they may wait, but for those that may then find none themselves.
+            useful = self.plan.short | 1 << self.slots[issue]
+            acting = [n for n in acting if useful >> self.slots[n] & 1]
         while waiting:
-            for config in self._next(waiting.pop()):
+            for config in self._next(waiting.pop(), acting, alone):
                 if config in seen:
                     continue
                 seen.add(config)
@@ -183,13 +192,17 @@ class _Frontier:
         self.spent += len(seen)
         self.configs = found
 
-    def _next(self, config: Config) -> Iterable[Config]:
-        """The configurations after one open call has changed something."""
+    def _next(self, config: Config, acting: list[int], alone: bool) -> Iterable[Config]:
+        """The configurations after one open call has changed something; if `alone`, one of `acting`."""
         done, issued, settled, pending, more = config
-        for n in self.acting:
+        for n in acting:
             slot, token = self.slots[n], self.calls[n].token
+            if self.plan.first.get(slot, 0) & ~issued:
+                continue
             if not issued >> slot & 1 and self._may_issue(slot, token, config):
                 yield self._issued(config, slot, token)
+        if alone:
+            return
         for token, idle in self.idle.items():
             first = idle & ~issued
             first &= -first
@@ -217,13 +230,16 @@ class _Frontier:
             if surely:
                 return False
         most = self.terms.most
-        return not plan.limited or most is None or (issued >> plan.before_window[slot]).bit_count() + more < most
+        if not plan.limited or most is None or plan.end[slot] == FOREVER:
+            return True
+        return (issued >> plan.before_window[slot]).bit_count() + more < most
 
     def _settled(self, n: int, settled: int, pending: int) -> tuple[int, int]:
         """What a settle makes of the tokens' states and of their pending challenges."""
         call, slot = self.calls[n], self.slots[n]
         settled |= call.effect << 2 * call.token
-        if self.terms.one_pending and slot >= 0 and _last(pending, call.token) == slot + 1:
+        # A challenge that was not seen may be any.
+        if self.terms.one_pending and (call.op < 0 or (slot >= 0 and _last(pending, call.token) == slot + 1)):
             pending = _with_last(pending, call.token, NOBODY)
         return settled, pending
 
@@ -247,7 +263,7 @@ class _Frontier:
             counted = (issued & self.plan.counted[n]).bit_count() + more
             return call.start <= self.terms.cold or counted >= self.terms.fewest
         # While its challenge may still come, a settle may still have something to do.
-        early = self.terms.one_pending and self.slots[n] >= 0 and not issued >> self.slots[n] & 1
+        early = self.terms.one_pending and (call.op < 0 or not issued >> max(self.slots[n], 0) & 1)
         return not early and self._settled(n, settled, pending) == (settled, pending)
 
     def _may_be_pending(self, call: Call, pending: int) -> bool:

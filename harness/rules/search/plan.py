@@ -13,6 +13,8 @@ class Plan:
 
     `early` is the set of operations that may go as soon as they are sent: they happen some time, and nobody minds when.
     `idle` is the set of those of unknown outcome of which any is as good as another, so that the first one will do.
+    `short` is the set of those that may find the limit reached, depending on the order. `first` holds for each of them
+    the set of those that had better go before it.
     """
 
     def __init__(self, calls: Sequence[Call], terms: Terms) -> None:
@@ -31,8 +33,15 @@ class Plan:
         self.counted = self._counted()
         self.counts = self.limited or any(call.kind == LIMITED and call.start > terms.cold for call in calls)
         self.over = self._over()
-        self._choices(acting)
-        self.born = self._born(acting)
+        self._owners: dict[int, set[int]] = {}
+        for call in acting:
+            self._owners.setdefault(call.op, set()).add(call.token)
+        self.refused = {call.op for call in calls if call.kind in (LIMITED, REFUSED)}
+        tight = self.limited and self.slides and not terms.one_pending
+        self.short = sum(1 << n for n in range(len(self.start)) if tight and self._may_be_short(n))
+        self.first = self._first(order) if self.short else {}
+        self._choices()
+        self.born = self._born()
 
     @staticmethod
     def _slowest(calls: Sequence[Call]) -> int:
@@ -78,12 +87,8 @@ class Plan:
                 last[call.op] = max(last.get(call.op, (-1, -1)), (call.end, n))
         return {n: self.slot[op] for op, (_, n) in last.items()}
 
-    def _choices(self, acting: list[Call]) -> None:
-        terms = self.terms
-        refused = {call.op for call in self.calls if call.kind in (LIMITED, REFUSED)}
-        owners: dict[int, set[int]] = {}
-        for call in acting:
-            owners.setdefault(call.op, set()).add(call.token)
+    def _choices(self) -> None:
+        terms, refused = self.terms, self.refused
         harmless = self._harmless() if not terms.one_pending else set()
         self.early = self.idle = self.useless = 0
         for op, slot in self.slot.items():
@@ -91,14 +96,16 @@ class Plan:
                 self.early |= (op in harmless and op not in refused) << slot
             elif not terms.one_pending:
                 self.useless |= (not self.counts) << slot
-                alike = len(owners[op]) == 1 and op not in refused and (not self.slides or self._end[op] == FOREVER)
+                alike = (
+                    len(self._owners[op]) == 1 and op not in refused and (not self.slides or self._end[op] == FOREVER)
+                )
                 self.idle |= alike << slot
 
     def _harmless(self) -> set[int]:
         """Operations that may move to their first moment: nothing that overlaps them can be short of room for it."""
-        if not self.limited or not self.slides:
+        if not self.short:
             return set(self.slot)
-        short = sorted((self.start[n], self.end[n]) for n in range(len(self.start)) if self._may_be_short(n))
+        short = [(self.start[n], self.end[n]) for n in range(len(self.start)) if self.short >> n & 1]
         starts = [start for start, _ in short]
         latest: list[int] = []
         for _, end in short:
@@ -116,11 +123,27 @@ class Plan:
         others = bisect_right(self.start, self.end[n]) - self.before_window[n] - itself
         return others >= (self.terms.most or 0)
 
-    def _born(self, acting: list[Call]) -> int:
+    def _first(self, order: list[int]) -> dict[int, int]:
+        """For each operation those that began and end no later, will be served, and count for all that this one does.
+
+        If one of them came later, the two could change places: it would find no more others before it than it did, and
+        whatever lies in between would find at most as many as it did.
+        """
+        window = self.terms.window_surely
+        found, open_ = {}, list[int]()
+        for n, op in enumerate(order):
+            whose = self._owners[op]
+            open_ = [m for m in open_ if self.end[m] >= self.start[n]]
+            before = [m for m in open_ if self.end[m] < self.end[n] and self._owners[order[m]] == whose]
+            found[n] = sum(1 << m for m in before)
+            certain = op in self.served and op not in self.refused and len(whose) == 1
+            if certain and self.end[n] - self.start[n] < window:
+                open_.append(n)
+        return found
+
+    def _born(self) -> int:
         """The tokens that may have been settled before: all that are not seen to get a challenge of their own."""
-        owners: dict[int, set[int]] = {}
-        for call in acting:
-            owners.setdefault(call.op, set()).add(call.token)
+        owners = self._owners
         free = {next(iter(owners[op])) for op in self.served if len(owners[op]) == 1}
         tokens = {call.token for call in self.calls}
         return sum(MAY_REFUSE << 2 * token for token in tokens if self.terms.settled_before or token not in free)

@@ -157,8 +157,9 @@ def _within_eras(lines: Ints, eras: Eras) -> Ints:
     carried = [lines[:, ~(over & np.isin(lines[1], (LIMITED, REFUSED)))]]
     late = lines[:, over & np.isin(lines[1], (MAYBE, MAYBE_SETTLED))]
     for later in range(1, len(eras.after)):
-        again = late[:, (late[8] < later) & (late[5] > eras.after[later])]
-        again[4] = np.maximum(again[4], eras.after[later])
+        forgets = eras.before[later - 1]
+        again = late[:, (late[8] < later) & (late[5] >= forgets)]
+        again[4] = np.maximum(again[4], forgets)
         again[8] = later
         carried.append(again)
     made = np.concatenate(carried, axis=1)
