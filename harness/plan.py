@@ -28,6 +28,7 @@ class Stage:
     rate: float = 0.0
     to: float = 0.0
     steps: int = 5
+    backlog: int = 0
     share: float = 1.0
     most: int = 200
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
@@ -108,7 +109,7 @@ def _check_stage(stage: Stage, row: dict[str, Any], where: str) -> None:
     if stage.duration_s <= 0 or stage.end_s > LONGEST_S:
         raise HarnessError(f"{where}.duration: {row['duration']} is no length for a stage", hint="From 1ms to 7d.")
     background = stage.scenario == "background"
-    for name in ("arrivals", "to", "steps", "weights"):
+    for name in ("arrivals", "to", "steps", "weights", "backlog"):
         if name in row and not background:
             raise HarnessError(f"{where}.{name}: only background takes it", hint=f"Leave it out of {stage.scenario}.")
     if background and stage.arrivals == "closed" and stage.rate:

@@ -37,11 +37,12 @@ def run(work: Work) -> None:
             green.sleep(early / 1e9)
         if work.over:
             break
-        call = traffic.next()
+        full = 0 < stage.backlog <= work.session.desk.backlog()
+        call = None if full else traffic.next()
         if call is None:
-            work.done["held back"] += 1
+            work.done["left out as too many waited" if full else "held back for a limit"] += 1
         else:
-            work.session.desk.fire(call, traffic.answered, due)
+            work.session.desk.fire(call, traffic.answered, due, patient=True)
         many = many + 1 if early <= 0 else 0
         if many % BEHIND == BEHIND - 1:
             green.sleep(0)
@@ -58,7 +59,7 @@ def _closed(work: Work, traffic: "Traffic") -> None:
     def send() -> None:
         call = None if work.over else traffic.next()
         if call is not None:
-            desk.fire(call, follow)
+            desk.fire(call, follow, patient=True)
 
     for _ in range(desk.idle()):
         send()

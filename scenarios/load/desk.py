@@ -15,7 +15,10 @@ SPIN_NS: Final = 200_000  # the event loop's timers are late by up to this much;
 
 
 class Desk:
-    """Connections that scenarios share. Open ones are used in turn, which keeps them warm; closed ones when needed."""
+    """Connections that scenarios share. Open ones are used in turn, which keeps them warm; closed ones when needed.
+
+    `reserve` connections are left alone by calls that are patient, so that bursts find warm ones whatever else goes on.
+    """
 
     def __init__(self) -> None:
         self.all: dict[Connection, None] = {}  # in the order of their users
@@ -24,7 +27,9 @@ class Desk:
         self.answered: Done = lambda _: None  # called for every exchange
         self._open: deque[Connection] = deque()
         self._closed: list[Connection] = []
+        self.reserve = 0
         self._waiting: deque[tuple[Call, Done, int]] = deque()
+        self._patient: deque[tuple[Call, Done, int]] = deque()
 
     def add(self, connection: Connection) -> None:
         """Take a connection into use."""
@@ -45,14 +50,17 @@ class Desk:
 
     def backlog(self) -> int:
         """Calls that are due but wait for a connection."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._patient)
 
-    def fire(self, call: Call, done: Done, intended: int = 0) -> None:
+    def fire(self, call: Call, done: Done, intended: int = 0, *, patient: bool = False) -> None:
         """Send a call as soon as a connection is free; never waits. `done` gets its exchange."""
         if self.stopped:
             self.unsent += 1
             return
         intended = intended or monotonic_ns()
+        if patient and self.idle() <= self.reserve:
+            self._patient.append((call, done, intended))
+            return
         connection = self._next()
         if connection is None:
             self._waiting.append((call, done, intended))
@@ -131,8 +139,9 @@ class Desk:
     def drain(self, seconds: float) -> None:
         """Begin nothing new, wait for the calls under way, and give up those that take longer."""
         self.stopped = True
-        self.unsent += len(self._waiting)
+        self.unsent += self.backlog()
         self._waiting.clear()
+        self._patient.clear()
         deadline = monotonic_ns() + round(seconds * 1e9)
         while self.busy() and monotonic_ns() < deadline:
             green.sleep(0.01)
@@ -167,6 +176,8 @@ class Desk:
     def _free(self, connection: Connection) -> None:
         if self._waiting and not self.stopped:
             self._use(connection, *self._waiting.popleft())
+        elif self._patient and not self.stopped and self.idle() >= self.reserve:
+            self._use(connection, *self._patient.popleft())
         elif connection.open:
             self._open.append(connection)
         else:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from math import ceil
 from time import monotonic
 from typing import Any, Final
 
@@ -93,12 +92,9 @@ class Master:
         turn = len(self._deals)
         made, orders = self._setup.orders(turn)
         self._deals.append(made)
-        connections = ceil(self._setup.plan.connections / self._count)
         for client, told in self._clients.items():
             number = int(told["worker"][1:])
-            self._runner.send_message(
-                ORDER, {"order": orders[number].facts(), "connections": connections}, client_id=client
-            )
+            self._runner.send_message(ORDER, orders[number].facts(), client_id=client)
         for note in made.notes:
             say(note)
 

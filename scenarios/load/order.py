@@ -18,6 +18,7 @@ class Order:
     process: int
     turn: int
     timeout_s: float
+    connections: int
     parts: tuple[Part, ...]
     usage: Usage
 

@@ -69,6 +69,8 @@ class LoadProcess:
         self.watch.restart(order.timeout_s)
         self.desk.answered = self._answered
         self.desk.stopped, self.desk.unsent = False, 0
+        bursting = any(part.stage.scenario != "background" for part in order.parts)
+        self.desk.reserve = order.connections // 2 if bursting else 0
 
     def connect(self) -> Connection:
         """A connection for a new user."""

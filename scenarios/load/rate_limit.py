@@ -177,11 +177,13 @@ class _Scope:
 
     def _come_back(self) -> None:
         """Refused, waiting as long as Retry-After says, and not a moment more; then again after a whole window."""
-        self.refused = None
-        self._at_once(self.count + 1)
+        self._at_once(self.count)
         self._settle()
-        if self.refused is None:
-            self._one_by_one(2)
+        # Only a refusal that was asked for when nothing else was under way says clearly when to come back.
+        self.refused = None
+        for _ in range(PROBES):
+            if self.refused is None:
+                self._one_by_one(1)
         refused = self.refused
         if refused is None:
             return

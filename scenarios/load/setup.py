@@ -33,9 +33,11 @@ class Setup:
         indices = self.folder.facts.get("deal", {}).get("load", everyone)
         processes = self.options.processes
         made = deal(self.plan, self.profile, usage, indices, processes)
-        run, seed, timeout_s = str(self.folder.facts["started"]), self.options.seed, self.plan.timeout_s
+        run, seed, plan = str(self.folder.facts["started"]), self.options.seed, self.plan
+        connections = ceil(plan.connections / processes)
         return made, [
-            Order(run, seed, process, turn, timeout_s, tuple(made.of(process)), usage) for process in range(processes)
+            Order(run, seed, process, turn, plan.timeout_s, connections, tuple(made.of(process)), usage)
+            for process in range(processes)
         ]
 
 

@@ -48,8 +48,9 @@ def _listen(runner: Any, environment: Any, process: LoadProcess) -> None:
         runner.send_message(ENDED, process.result())
 
     def take(msg: Any, **_: Any) -> None:
-        raise_file_limit(msg.data["connections"])
-        process.take(order_of(msg.data["order"]))
+        order = order_of(msg.data)
+        raise_file_limit(order.connections)
+        process.take(order)
 
     def end(**_: Any) -> None:
         process.end()

@@ -139,8 +139,8 @@ def hey(bench: Bench) -> float:
     """hey, which checks nothing."""
     headers = [part for name, value in HEADERS.items() for part in ("-H", f"{name}: {value}")]
     told = bench.run(
-        bench.tool("hey"), "-z", f"{bench.seconds}s", "-c", str(bench.connections), "-cpus", "1", "-m", "POST", *headers,
-        bench.url,
+        bench.tool("hey"), "-z", f"{bench.seconds}s", "-c", str(bench.connections), "-cpus", "1", "-m", "POST",
+        *headers, bench.url,
     )  # fmt: skip
     return float(re.findall(r"Requests/sec:\s+([\d.]+)", told)[0])
 

@@ -56,7 +56,7 @@ def test_only_the_scenarios_asked_for_are_left_of_a_plan() -> None:
 def test_an_order_survives_its_journey() -> None:
     made = deal(load_plan(), profile(200, rate={"count": 5, "window": "1s"}), Usage(), range(200), 2)
     usage = Usage(Counter({3: 4}), {1: 1 << 62}, frozenset({7}))
-    order = Order("run", 1, 1, 0, 2.5, tuple(made.of(1)), usage)
+    order = Order("run", 1, 1, 0, 2.5, 32, tuple(made.of(1)), usage)
     import msgpack  # type: ignore[import-untyped]
 
     travelled = msgpack.loads(msgpack.dumps(order.facts()), strict_map_key=False)
