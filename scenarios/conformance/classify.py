@@ -32,14 +32,20 @@ def intents_of(draft: Draft, profile: Profile) -> set[str]:
 
 
 def _method(draft: Draft, _: Profile) -> Iterator[str]:
-    if draft.method != SPEC.method:
+    if draft.method.rstrip(" \t") == SPEC.method:
+        # Words of the request line may be parted by any blanks, for who is lenient (RFC 9112, section 3).
+        yield from () if draft.method == SPEC.method else ("http-legal",)
+    else:
         yield "method-other" if draft.method in REGISTERED else "method-unknown"
 
 
 def _path(draft: Draft, profile: Profile) -> Iterator[str]:
     path, question, _ = draft.path.partition("?")
-    if question or "#" in path:
+    if question:
         yield "query-sent"
+    if "#" in path:  # a fragment is the client's own affair; who is lenient drops it
+        path = path.partition("#")[0]
+        yield "path-odd"
     before, after = SPEC.template.split("{channel}")
     segment = path[len(before) :]
     if not path.startswith(before) or after:
@@ -183,8 +189,7 @@ def _accept(draft: Draft, _: Profile) -> Iterator[str]:
 def _host(draft: Draft, _: Profile) -> Iterator[str]:
     if draft.hosts is not None:
         missing = not draft.hosts and draft.protocol == "HTTP/1.1"
-        well_formed = all(re.fullmatch(r"[A-Za-z0-9.:\[\]-]*", host) for host in draft.hosts)
-        yield "http-broken" if missing or len(draft.hosts) > 1 or not well_formed else "http-legal"
+        yield "http-broken" if missing or len(draft.hosts) > 1 else "http-legal"
     if draft.absolute or re.fullmatch(r"HTTP/(?!1\.1)[0-9]\.[0-9]", draft.protocol):
         yield "http-legal"
     elif draft.protocol != "HTTP/1.1":
@@ -198,7 +203,7 @@ def _lines(draft: Draft, _: Profile) -> Iterator[str]:
             yield "http-broken"
         elif name.lower() in ASKING or (value and value.endswith(BLANKS)):
             yield "http-legal"  # blanks behind a value are no part of it, which widespread parsers do not know
-    if not TOKEN.fullmatch(draft.method) or (draft.before and draft.before != b"\r\n"):
+    if not TOKEN.fullmatch(draft.method.rstrip(" \t")) or (draft.before and draft.before != b"\r\n"):
         yield "http-broken"
     if draft.before == b"\r\n" or draft.line_end != b"\r\n":
         yield "http-legal"

@@ -22,7 +22,7 @@ PROGRESS_S: Final = 1.0
 # What spends limits and settles tokens comes last, so that a small pool serves the rest first.
 ORDER: Final = (
     "test_matrix", "test_http", "test_generated", "test_credentials", "test_refs", "test_rate", "test_settle",
-    "test_limits",
+    "test_stateful", "test_limits",
 )  # fmt: skip
 
 
@@ -78,9 +78,7 @@ def desk(pytestconfig: pytest.Config) -> Desk:
 
 @pytest.fixture(autouse=True)
 def _named(request: pytest.FixtureRequest, stage: Stage) -> None:
-    """Every exchange carries the name of the test that made it, in the form that `-k` takes."""
-    stage.case = request.node.name
-    stage.scenario = request.node.path.stem.removeprefix("test_")
+    stage.begin(request.node.path.stem.removeprefix("test_"), request.node.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

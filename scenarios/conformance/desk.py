@@ -56,6 +56,14 @@ class Desk:
             )
         return self._use(self._unspent(fits, need))
 
+    def next(self) -> User:
+        """Any usable user, one with nothing in the way where there is one; the user decides what may be expected."""
+        fits = [user for user in self.users if self._fits(user, "")]
+        if not fits:
+            self._lacks("no active user left whose token is accepted")
+        in_turn = sorted(fits, key=self._last_use)
+        return self._use(next((user for user in in_turn if self._clear(user, 1)), in_turn[0]))
+
     def key_of_other_programme(self, user: User) -> str:
         """An api-key that is good, but of another programme than the user's."""
         key = next((one.api_key for one in self.stage.profile.pool.users if one.programme != user.programme), None)
@@ -213,7 +221,7 @@ class Desk:
     def _make_room(self, fits: list[User], need: int) -> bool:
         """Wait for the limit's window or reset the target; False where neither helps."""
         now = time.monotonic_ns()
-        waits = [(self.stage.ledger.frees_at(user, now) - now) / 1e9 for user in fits]
+        waits = [(self.stage.ledger.frees_at(user, need) - now) / 1e9 for user in fits]
         soonest = min((wait for wait in waits if wait > 0), default=float("inf"))
         limit = self.stage.profile.challenges
         hopeless = limit is not None and need > limit.count
@@ -226,8 +234,8 @@ class Desk:
         return True
 
     def reset(self) -> bool:
-        """Make the target forget, where it can; False where it cannot."""
-        if not self.stage.control.reset():
+        """Make the target forget, where it can and nothing was sent in this test that it should remember."""
+        if self.stage.sent_in_case or not self.stage.control.reset():
             return False
         self.stage.ledger.forget()
         self._kept.clear()

@@ -26,17 +26,18 @@ class Ledger:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self.forget()
         self.ids: dict[str, Operation | None] = {}
-
-    def forget(self) -> None:
-        """The target was told to forget limits and challenges; what it still remembers of them is open."""
         self.known: dict[Operation, str] = {}
-        self.maybe: set[Operation] = set()
         self._spent: dict[int, list[Spent]] = defaultdict(list)
         self._settled: dict[int, str] = {}
         self._doubtful: set[int] = set()
         self._pending: dict[int, list[Spent]] = defaultdict(list)
+
+    def forget(self) -> None:
+        """The target was told to forget limits and challenges; whether settled tokens are settled still is open."""
+        self._doubtful |= set(self._settled)
+        for kept in (self.known, self._spent, self._settled, self._pending):
+            kept.clear()
 
     def note(self, exchange: Exchange, user: User | None) -> None:
         """Remember what an exchange of the operation did."""
@@ -48,13 +49,10 @@ class Ledger:
         spent = Spent(exchange.sent, exchange.received, exchange.outcome == "ok")
         self._spent[self._scope(user)].append(spent)
         self._pending[user.index].append(spent)
-        if not spent.sure and operation:
-            self.maybe.add(operation)
         if exchange.challenge_id:
             self.ids[exchange.challenge_id] = operation
             if operation:
                 self.known[operation] = exchange.challenge_id
-                self.maybe.discard(operation)
 
     def settle(self, user: User, how: Literal["accept", "decline"], *, sure: bool = True) -> None:
         """A challenge of this token was accepted or declined."""
@@ -97,14 +95,14 @@ class Ledger:
         limit = self._profile.challenges
         return 10**6 if limit is None else limit.count - self.used(user, now)[1]
 
-    def frees_at(self, user: User, now: int) -> int:
-        """When the oldest challenge of this user's scope leaves the window."""
+    def frees_at(self, user: User, need: int) -> int:
+        """When so many challenges of this user's scope have left the window that `need` more can be issued."""
         limit = self._profile.challenges
-        inside = [one.received for one in self._spent[self._scope(user)]]
-        if limit is None or not inside:
-            return now
-        recent = sorted(inside)[-limit.count :]
-        return recent[0] + limit.window_ns + limit.window_ns // 5000 + 2 * self._profile.target.clock_step_ns
+        received = sorted(one.received for one in self._spent[self._scope(user)])
+        if limit is None or not 0 < need <= limit.count or len(received) + need <= limit.count:
+            return 0
+        last = received[len(received) + need - limit.count - 1]
+        return last + limit.window_ns + limit.window_ns // 5000 + 2 * self._profile.target.clock_step_ns
 
     def _if_pending(self, user: User, now: int) -> set[str]:
         return {"pending"} if self._still_pending(user, now, slack=1) else set()

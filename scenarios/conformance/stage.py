@@ -97,10 +97,14 @@ class Stage:
         self.ledger = Ledger(profile)
         self.pace = Pace(profile)
         self.counts = Counts()
-        self.case = ""
-        self.scenario = ""
+        self.case = self.scenario = ""
+        self.sent_in_case = 0
         self.expired: dict[int, str] = {}
         self.last: Reply | None = None
+
+    def begin(self, scenario: str, case: str) -> None:
+        """A test begins; its exchanges carry its name, in the form that `-k` takes."""
+        self.scenario, self.case, self.sent_in_case = scenario, case, 0
 
     def ref(self, name: str) -> str:
         """A reference of 16 hexadecimal letters for this test and name, the same again with the same seed."""
@@ -185,6 +189,7 @@ class Stage:
         told = self.counts.statuses.setdefault(reply.intent, {})
         told[str(answer.status)] = told.get(str(answer.status), 0) + 1
         self.counts.sent += 1
+        self.sent_in_case += 1
         exchange = Exchange(
             scenario=self.scenario, case=reply.case, operation="push", intent=reply.intent,
             allowed=",".join(reply.allowed), method=draft.method, user=reply.user.index if reply.user else -1, key=key,
@@ -204,12 +209,13 @@ class Stage:
         if reply.limited:
             pytest.skip(f"a limit refused first ({reply.status} {reply.read.error_code}); its rules look at that")
         self._lost(reply)
-        problem = self._problem(reply)
+        problem = self.problem(reply)
         if problem:
             raise CaseFailed(self.failure(reply, problem))
         return reply
 
-    def _problem(self, reply: Reply) -> str:
+    def problem(self, reply: Reply) -> str:
+        """What is wrong about an answer to its case; empty where nothing is."""
         status, code = reply.status, reply.read.error_code
         if not status and reply.intent == "http-broken" and reply.answer.error == "closed":
             return ""  # to close the connection is an answer too

@@ -54,7 +54,7 @@ def test_foreign_users_are_told_apart_by_nothing(stage: Stage, desk: Desk) -> No
     for role in ("plain", "lacking", "pending", "accepted", "limited"):
         for channel in stage.spec.channels:
             try:
-                user = desk.find(role, channel)  # type: ignore[arg-type]
+                user = desk.find(role, channel)
             except pytest.skip.Exception:
                 continue
             twice = []

@@ -1,5 +1,8 @@
 """A reference makes repeated calls one call: for the same user and channel, to the letter, and for nothing else."""
 
+from collections.abc import Callable
+from typing import Final
+
 import pytest
 
 from harness.pool import User
@@ -104,7 +107,7 @@ def test_no_ref_no_replay(stage: Stage, desk: Desk) -> None:
         other(stage, replies[first], replies[second], "two calls without a ref")
 
 
-NEAR = {
+NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "letter-case": lambda ref: (f"{ref}-abc", f"{ref}-ABC", f"{ref}-Abc"),
     "last-letter": lambda ref: (f"{ref}-1", f"{ref}-2"),
     "shorter": lambda ref: (f"{ref}-1", ref, f"{ref}-12"),
