@@ -22,6 +22,7 @@ from harness.reference.settings import Settings
 START_S: Final = 60.0  # a worker loads in about a second; a machine under full load takes its time
 END_S: Final = 5.0
 WATCH_S: Final = 0.05  # how soon a dead worker is noticed
+AGAIN_S: Final = 0.5  # between two starts of a worker that dies each time
 BACKLOG: Final = 2048
 
 
@@ -38,6 +39,7 @@ class Server:
         self.base_url = ""
         self._socket: socket.socket | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._not_before = 0.0
         self._ending = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="service workers", daemon=True)
 
@@ -111,7 +113,8 @@ class Server:
         """Start a worker anew for each that has ended; the socket stays open meanwhile, so callers only wait."""
         while not self._ending.wait(WATCH_S):
             for place, worker in enumerate(self._workers):
-                if worker.poll() is not None:
+                if worker.poll() is not None and time.monotonic() >= self._not_before:
+                    self._not_before = time.monotonic() + AGAIN_S
                     _close(worker)
                     self._workers[place] = self._start()
 

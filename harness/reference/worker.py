@@ -7,6 +7,7 @@ which stays open for as long as the supervisor lives. Says `ready` on its standa
 import asyncio
 import json
 import logging
+import os
 import socket
 import sys
 from collections.abc import Coroutine
@@ -73,6 +74,8 @@ class _Server(uvicorn.Server):
 
 
 def main(descriptor: int, directory: Path) -> None:
+    """Serve until told to end."""
+    os.umask(0o077)  # the database knows tokens
     settings = Settings(**json.loads(sys.stdin.readline()))
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     people = People(json.loads((directory / "users.json").read_text(encoding="utf-8")))

@@ -154,7 +154,8 @@ def test_what_it_writes_is_a_profile_that_nobody_else_can_read(server: Server) -
     profile = load_profile(server.profile_path)
     assert profile.target.base_url == server.base_url
     assert len(profile.pool.users) == OPEN.users
-    for path in (server.profile_path, server.directory / "users.json"):
+    assert (server.directory / "service.db-wal").exists()
+    for path in [server.profile_path, server.directory / "users.json", *server.directory.glob("service.db*")]:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
