@@ -78,7 +78,7 @@ def draft_of(request: requests.PreparedRequest, prefix: str) -> Draft:
     draft = Draft(method=request.method or "", path=request.path_url.removeprefix(prefix))
     draft.headers = [(_text(name), _text(value)) for name, value in request.headers.items()]
     body = request.body or b""
-    draft.body = body.encode() if isinstance(body, str) else bytes(body)
+    draft.body = body if isinstance(body, bytes) else str(body).encode()
     if not draft.values("content-length") and not draft.values("transfer-encoding"):
         draft.set("Content-Length", str(len(draft.body)))
     refs = draft.values(SPEC.ref_header)
@@ -144,7 +144,7 @@ def send(case: Case, stage: Stage, session: requests.Session, user: User | None)
     reply = reply_of(response)
     if reply.limited:
         return
-    checks = [case_allows_answer]
+    checks: list[Any] = [case_allows_answer]
     if reply.intent not in GATEWAY and reply.draft.method != "HEAD":
         checks += [check for check in schemathesis.checks.CHECKS.get_all() if check.__name__ in BUILT_IN]
     case.validate_response(response, checks)

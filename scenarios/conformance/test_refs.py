@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 
 from harness.pool import User
+from harness.spec import load_spec
 from scenarios.conformance.desk import Desk
 from scenarios.conformance.draft import Draft, draft_for
 from scenarios.conformance.stage import CaseFailed, Reply, Stage
@@ -122,23 +123,24 @@ NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
 }
 
 
+@pytest.mark.parametrize("channel", load_spec().channels)
 @pytest.mark.parametrize("name", NEAR)
-def test_near_refs(name: str, stage: Stage, desk: Desk) -> None:
+def test_near_refs(name: str, channel: str, stage: Stage, desk: Desk) -> None:
     """Refs that differ in anything are different refs."""
     if stage.profile.policy.in_flight == "reject":
         pytest.skip("a token has one challenge at a time, so a second ref is refused for it")
     refs = NEAR[name](stage.ref(f"near-{name}"))
-    user = desk.find(need=len(refs))
+    user = desk.find(channel=channel, need=len(refs))
     first: dict[str, Reply] = {}
     for ref in refs:
-        reply = issue(stage, user, user.usable[0], ref)
+        reply = issue(stage, user, channel, ref)
         if reply.status != 200:
             pytest.skip(f"the target does not take this ref ({reply.status})")
         for earlier in first.values():
             other(stage, earlier, reply, f"two refs that differ ({name})")
         first[ref] = reply
     for ref, reply in first.items():
-        same(stage, reply, issue(stage, user, user.usable[0], ref))
+        same(stage, reply, issue(stage, user, channel, ref))
 
 
 def test_many_refs_are_remembered_at_once(stage: Stage, desk: Desk) -> None:
