@@ -1,18 +1,13 @@
 """Compares what a target says of the pushes it has sent with the challenges that it gave in the meantime."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.groups import pairs
-from harness.rules.operations import FOREVER, Ints, effects_of, once_a_history, pushes_of, resets_of
-
-# A target may hand its pushes to a queue that counts them as they leave. What is still missing from the count this long
-# after the answer is missing for good.
-QUEUE_NS: Final = 5 * 10**9
+from harness.rules.operations import FOREVER, Ints, effects_of, late, once_a_history, pushes_of, resets_of
 
 
 @dataclass(frozen=True)
@@ -30,8 +25,8 @@ class Span:
     """The pushes between two counts, without a reset in between.
 
     `counted` are those that the target counted. `least` and `most` are what the exchanges allow: `least` leaves out
-    challenges so new that their pushes may still be queued, `given` does not. `ids` are places of the challenges that
-    make up `least`, first issued first.
+    challenges so new that their pushes may still be queued, as a target may go on working for its `late_effect` after
+    an answer; `given` does not. `ids` are places of the challenges that make up `least`, first issued first.
     """
 
     first: Count
@@ -45,16 +40,20 @@ class Span:
 
 @dataclass(frozen=True)
 class _Issued:
-    """When challenges were issued, in `[start, end]` each, in order of `end`; `place` is that of the first success."""
+    """When challenges were issued, in `[start, end]` each, in order of `end`; `place` is that of the first success.
+
+    `counted` is when a count includes them for sure.
+    """
 
     start: Ints
     end: Ints
+    counted: Ints
     place: Ints
 
     def after(self, time: int) -> "_Issued":
         """Those that were surely issued later."""
         later = self.start > time
-        return _Issued(self.start[later], self.end[later], self.place[later])
+        return _Issued(*(column[later] for column in (self.start, self.end, self.counted, self.place)))
 
 
 @once_a_history
@@ -96,10 +95,10 @@ def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
 
 
 def _span(first: Count, last: Count, before: int, surely: _Issued, begun: Ints, over: Ints) -> Span:
-    settled = int(np.searchsorted(surely.end, last.sent - QUEUE_NS, side="right"))
+    settled = int(np.searchsorted(surely.counted, last.sent, side="left"))
     # Each challenge is one push: of all since the history began, and of those that can have been pushed in between.
     ever = int(np.searchsorted(begun, last.received, side="right"))
-    earlier = int(np.searchsorted(over, first.sent - QUEUE_NS, side="left"))
+    earlier = int(np.searchsorted(over, first.sent, side="left"))
     return Span(
         first,
         last,
@@ -121,11 +120,11 @@ def _surely_issued(history: History, profile: Profile) -> _Issued:
     np.minimum.at(start, place, effects_of(pushes, profile).start[pushes.op[given]])
     order = np.argsort(pushes.received[given[first]], kind="stable")
     first = given[first][order]
-    return _Issued(start[order], pushes.received[first], first)
+    return _Issued(start[order], pushes.received[first], late(pushes.received[first], profile), first)
 
 
 def _possibly_issued(history: History, profile: Profile) -> tuple[Ints, Ints]:
-    """When challenges may have been issued: all the starts in order, and all the ends in order.
+    """When challenges may have been issued and pushed: all the starts in order, and all the ends in order.
 
     Counted are each id that an operation was given, once an era, and each era of one with unknown outcomes only.
     """
@@ -143,4 +142,4 @@ def _possibly_issued(history: History, profile: Profile) -> tuple[Ints, Ints]:
     effects = effects_of(pushes, profile, unit, units)
     start = np.full(units, FOREVER, np.int64)
     np.minimum.at(start, unit[counted], born[pushes.op[counted]])
-    return np.sort(start), np.sort(effects.end)
+    return np.sort(start), np.sort(np.where(effects.sure, late(effects.end, profile), effects.end))

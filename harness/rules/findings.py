@@ -32,6 +32,7 @@ SAYS: Final = {
     "lost": "after the answer to the same call had been lost",
     "refused": "after a call with this ref had been answered {other}",
     "elsewhere": "after {who} was answered {other}",
+    "near": "after a ref nearly equal to it had been used: {who} was answered {other}",
 }
 
 

@@ -1,11 +1,14 @@
 """Rules on repeated calls: the same ref gets the same answer, at once, later, and after an answer that was lost.
 
-Each repeated success is one rule's occasion, so that no defect is told twice: `idempotent-concurrent` where it was sent
-before any answer had come; else `idempotent-after-unknown` where an answer of the call had been lost; else
-`idempotent-replay` within a second of the first answer, and `ref-retention` later.
+A repeated success is `idempotent-concurrent`'s where it was sent before any answer had come, else
+`idempotent-after-unknown`'s where an answer of the call had been lost, else `idempotent-replay`'s, whatever its age.
+`ref-retention` looks once more at those that came later than a retry would, and says how long refs were seen to be
+kept: where it fails and replays within a second are right, the ref was known and then forgotten.
 """
 
 from typing import Final
+
+import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
@@ -13,8 +16,9 @@ from harness.rules.burst import narrowest_race
 from harness.rules.findings import each, finding_of, refusal
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.repeats import YOUNG_NS, Repeats, repeats_of
+from harness.rules.spent import Stuck, served_afterwards, stuck_at_429
 from harness.rules.told import ago, answer, who
-from harness.rules.unexplained import served_after_refusal, unexplained
+from harness.rules.unexplained import unexplained
 
 RACE_WIDTH_MS: Final = 1.0  # a pass speaks for look-then-write gaps of at least this width
 OLDEST_NS: Final = 10 * YOUNG_NS  # a pass of ref-retention wants a ref that was kept at least this long
@@ -35,16 +39,16 @@ LOAD: Final = "The load stage's idempotency scenario provides them: stepup load 
 )
 def idempotent_replay(history: History, profile: Profile) -> Finding:
     repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
-    differing = repeats.told_otherwise(repeats.young)
+    differing = repeats.told_otherwise(repeats.sequential)
     refused = refusals.because("answered")
     return finding_of(
-        int(repeats.young.sum()) + len(refused),
+        int(repeats.sequential.sum()) + len(refused),
         [
             *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
             *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "answered")),
         ],
         len(differing) + len(refused),
-        note="calls repeated within a second of their first answer",
+        note="calls repeated once their first answer had come",
         lacks=LOAD,
     )
 
@@ -151,12 +155,15 @@ def ref_retention(history: History, profile: Profile) -> Finding:
     least=10,
 )
 def ref_not_spent_by_refusal(history: History, profile: Profile) -> Finding:
-    refusals = unexplained(history, profile)
-    refused = refusals.because("refused")
+    refusals, stuck = unexplained(history, profile), stuck_at_429(history, profile)
+    refused, limited = refusals.because("refused"), np.arange(len(stuck.place))
     return finding_of(
-        served_after_refusal(history, profile) + len(refused),
-        each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "refused")),
-        len(refused),
+        served_afterwards(history, profile) + len(refused) + len(limited),
+        [
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "refused")),
+            *each(stuck.pushes, stuck.place, limited, lambda n: _limited_again(stuck, n)),
+        ],
+        len(refused) + len(limited),
         note="refs used again after a refusal or a 5xx",
         lacks="Wants calls that are refused for their credentials or a rate limit, and made again with the same ref.",
     )
@@ -175,3 +182,12 @@ def _differs(repeats: Repeats, n: int) -> Violation:
             when += ", after an answer was lost,"
     told = f"{who(pushes, later)}: answered {answer(pushes, first)}, and {when} {answer(pushes, later)}"
     return Violation(tuple(rows), told)
+
+
+def _limited_again(stuck: Stuck, n: int) -> Violation:
+    """A ref that was refused with 429 and still is, though the limit is not reached."""
+    pushes, before, place, proof = stuck.pushes, int(stuck.before[n]), int(stuck.place[n]), int(stuck.proof[n])
+    rows = (int(pushes.row[before]), int(pushes.row[proof]), int(pushes.row[place]))
+    waited = ago(int(pushes.sent[place] - pushes.received[before]))
+    told = f"{who(pushes, place)}: refused with 429, and {waited} later again, though the declared rate limit cannot"
+    return Violation(rows, told + " have been reached; another call of this token was served meanwhile")

@@ -10,14 +10,14 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.counting import QUEUE_NS, Span, spans_of
+from harness.rules.counting import Span, spans_of
 from harness.rules.findings import each, finding_of, refusal
 from harness.rules.guessing import fresh_bits, ids_in_order
 from harness.rules.idempotency import LOAD, SPEC_REF
 from harness.rules.operations import Flags, pushes_of
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.sharing import Shared, nearly_equal, operations_with_an_id, same_ref_elsewhere, shared_ids
-from harness.rules.told import ago, quoted, who
+from harness.rules.told import quoted, who
 from harness.rules.unexplained import unexplained
 
 SPEC_ID: Final = "openapi.yaml: components.schemas.Challenge.properties.id"
@@ -66,10 +66,15 @@ def idempotent_scope(history: History, profile: Profile) -> Finding:
 def ref_exact(history: History, profile: Profile) -> Finding:
     shared = shared_ids(history, profile)
     chosen = ~shared.other_person & ~shared.other_channel & ~shared.a_ref_is_missing
+    refusals = unexplained(history, profile)
+    refused = refusals.because("near")
     return finding_of(
-        nearly_equal(shared.pushes) + int(chosen.sum()),
-        _given_twice(shared, chosen),
-        int(chosen.sum()),
+        nearly_equal(shared.pushes) + int(chosen.sum()) + len(refused),
+        [
+            *_given_twice(shared, chosen),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "near")),
+        ],
+        int(chosen.sum()) + len(refused),
         note="operations with refs nearly equal to another's of the same user and channel",
         lacks=LOAD,
     )
@@ -196,9 +201,8 @@ def _miscounted(history: History, profile: Profile, span: Span) -> Violation | N
     if span.counted < span.least:
         pushes = pushes_of(history, profile)
         ids = tuple(int(row) for row in pushes.row[span.ids[: span.counted + 1]])
-        return Violation(
-            (*ids, *rows), told + f"{span.least:,} challenges were given {ago(QUEUE_NS)} or more before it"
-        )
+        told += f"{span.least:,} challenges were given in between, and pushing them was over by the second"
+        return Violation((*ids, *rows), told)
     return None
 
 
@@ -208,5 +212,6 @@ def _not_counted(profile: Profile, spans: list[Span]) -> str:
         return "the target may have pushed for others meanwhile: the profile does not say target.exclusive"
     missing = sum(max(span.given - span.counted, 0) for span in spans)
     if missing:
-        return f"{missing:,} pushes were not counted yet when the target last told, and may have been queued"
+        known = "" if profile.target.late_effect_ns is not None else ": the profile does not say target.late_effect"
+        return f"{missing:,} pushes were not counted yet when the target last told, and may have been queued{known}"
     return ""

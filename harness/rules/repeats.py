@@ -46,12 +46,12 @@ class Repeats:
         return ~self.overlapping & (self.lost >= 0)
 
     @property
-    def young(self) -> Flags:
-        return ~self.overlapping & (self.lost < 0) & (self.age < YOUNG_NS)
+    def sequential(self) -> Flags:
+        return ~self.overlapping & (self.lost < 0)
 
     @property
     def old(self) -> Flags:
-        return ~self.overlapping & (self.lost < 0) & (self.age >= YOUNG_NS)
+        return self.sequential & (self.age >= YOUNG_NS)
 
     def told_otherwise(self, chosen: Flags) -> Ints:
         """Places in these columns of the chosen repeats by which a life was first given an answer unlike its first."""

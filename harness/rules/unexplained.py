@@ -6,6 +6,7 @@ token was later given a *fresh* challenge on the same channel, so that it was ne
 out, and no reset came in between.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,15 +18,15 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.groups import count_until, earliest, next_after, pairs
 from harness.rules.operations import Flags, Ints, Pushes, effects_of, late, once_a_history, pushes_of, resets_of
+from harness.rules.spent import leaves_free
 
 # 400, 409 and 422 are how servers refuse an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header, section 2.7);
 # 401 and 403 are what they replay when they remember refusals. 404, 405 and the like never speak of a ref.
 STATUSES: Final = (400, 401, 403, 409, 422)
-FORGETTABLE: Final = (401, 403, 429)  # refusals that must leave the ref free, besides every 5xx
 VALID: Final = ("valid", "replay", "pending", "new-login")
 # Error codes with a reason that has nothing to do with the ref, each judged by rules of its own.
 OTHER_REASONS: Final = ("CHALLENGE_LIMIT_EXCEEDED", "CHANNEL_NOT_SUPPORTED", "CHANNEL_NOT_REGISTERED")
-REASONS: Final = ("answered", "overlapped", "refused", "lost", "elsewhere")
+REASONS: Final = ("answered", "overlapped", "refused", "lost", "elsewhere", "near")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Unexplained:
     `proof` is the later fresh challenge of the same token. What is known of the ref, -1 where it does not apply:
     `answered` is a success of the same operation before, `overlapped` one at the same time, `refused` a refusal or 5xx
     of the same ref on the same channel before, `lost` a call of the same operation that had no answer, `elsewhere` a
-    success of the same ref by another person or on the other channel. The first that is known is the reason.
+    success of the same ref by another person or on the other channel, `near` one of the same person and channel with
+    a ref that is nearly equal. The first that is known is the reason.
     """
 
     pushes: Pushes
@@ -46,6 +48,7 @@ class Unexplained:
     refused: Ints
     lost: Ints
     elsewhere: Ints
+    near: Ints
 
     def because(self, reason: str) -> Ints:
         """Places in these columns of the refusals whose reason is this one of REASONS."""
@@ -111,10 +114,18 @@ def _reasons(pushes: Pushes, place: Ints, proof: Ints, life: Ints) -> Unexplaine
         proof=proof,
         answered=before(life, success),
         overlapped=begun(life, success),
-        refused=before(call, failed(pushes)),
+        refused=before(call, leaves_free(pushes)),
         lost=before(life, lost),
         elsewhere=np.where(pushes.op[elsewhere] != pushes.op[place], elsewhere, -1),
+        near=begun(_nearly_the_call(pushes), success),
     )
+
+
+def _nearly_the_call(pushes: Pushes) -> Ints:
+    """A number for each person, channel and what is left of a ref without case, signs and all behind 32 characters."""
+    kept = [re.sub("[^0-9a-z]", "", str(text).casefold())[:32] for text in pushes.refs]
+    ref = np.append(pd.factorize(np.array(kept, dtype=object))[0], -1)[pushes.ref]
+    return np.where(ref >= 0, pairs(pairs(pushes.person, pushes.channel), ref), -1)
 
 
 def _without_excused(found: Unexplained, profile: Profile, life: Ints) -> Unexplained:
@@ -139,18 +150,3 @@ def _being_worked_on(pushes: Pushes, place: Ints, life: Ints, profile: Profile) 
     ended = count_until(life[rows], over[rows], life[place], pushes.sent[place] - 1)
     others: Flags = begun - ended > 1
     return others
-
-
-def served_after_refusal(history: History, profile: Profile) -> int:
-    """How many operations were given a challenge after their ref had been refused, or had met a 5xx, on the channel."""
-    pushes = pushes_of(history, profile)
-    call = pairs(pushes.channel, pushes.ref)
-    refused = earliest(call, pushes.received, failed(pushes))[call]
-    served = pushes.success & ~pushes.vague & (refused >= 0) & (pushes.received[refused] < pushes.sent)
-    return int(pd.Series(pushes.op[served]).nunique())
-
-
-def failed(pushes: Pushes) -> Flags:
-    """Calls with a ref that were answered as leaves the ref free."""
-    free: Flags = (np.isin(pushes.status, FORGETTABLE) | (pushes.status >= 500)) & (pushes.ref >= 0)
-    return free

@@ -15,7 +15,7 @@ DEFECTS = {
     "race": {"idempotent-concurrent"},
     "no-replay": {"idempotent-replay", "ref-retention", "idempotent-concurrent", "idempotent-after-unknown"},
     "forgets-soon": {"ref-retention"},
-    "keeps-few": {"idempotent-replay", "ref-retention"},
+    "keeps-few": {"ref-retention"},
     "unknown-not-stored": {"push-at-most-once"},
     "late-effect": {"idempotent-after-unknown"},
     "replay-refused": {"idempotent-replay"},
@@ -25,6 +25,7 @@ DEFECTS = {
     "other-channel-refused": {"idempotent-scope"},
     "case-folded": {"ref-exact"},
     "cut-off": {"ref-exact"},
+    "other-case-refused": {"ref-exact"},
     "no-ref-replayed": {"no-ref-no-replay"},
     "ids-repeat": {"challenge-id-unique"},
     "refusal-kept": {"ref-not-spent-by-refusal"},
@@ -93,6 +94,8 @@ class Model:
             return 409, "", "STATE_INVALID"
         if self.defect == "other-channel-refused" and self.elsewhere(call):
             return 400, "", ""
+        if self.defect == "other-case-refused" and self.in_other_case(call):
+            return 409, "", ""
         if self.rng.random() < 0.03:
             return (429, "", "") if self.rng.random() < 0.5 else (409, "", "CHALLENGE_LIMIT_EXCEEDED")
         return 200, self.issue(call), ""
@@ -108,6 +111,10 @@ class Model:
     def elsewhere(self, call: Call) -> bool:
         person, channel, ref = self.key(call)
         return call.ref is not None and any((person, other, ref) in self.refs for other in CHANNELS if other != channel)
+
+    def in_other_case(self, call: Call) -> bool:
+        person, channel, ref = self.key(call)
+        return any(known[:2] == (person, channel) and known[2].casefold() == ref.casefold() for known in self.refs)
 
     def replay(self, call: Call, known: tuple[float, str, float]) -> tuple[int, str, str]:
         _, given, answered = known
@@ -180,6 +187,9 @@ def _wanted(rng: random.Random, used: list[tuple[int, str, str | None]]) -> tupl
     token, channel = rng.choice(TOKENS), rng.choice(CHANNELS)
     if used and kind < 0.6:
         return token, channel, rng.choice(used)[2]
+    if used and kind < 0.65:
+        token, channel, known = rng.choice(used)
+        return token, channel, known and known.swapcase()
     if kind < 0.7:
         return token, channel, None
     ref = f"{rng.choice(('ref-a', 'REF-A', 'ref-long-'))}{rng.randrange(20)}"

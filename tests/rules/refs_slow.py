@@ -88,18 +88,19 @@ class Slow:
             successes.sort(key=lambda push: (push.received, push.row))
             known = {(push.id, push.status) for push in successes[:1]}
             for push in successes[1:]:
-                rule = self._rule_of(push, successes[0], lost)
-                seen[rule] += 1
-                broken[rule] += (push.id, push.status) not in known
+                for rule in self._rules_of(push, successes[0], lost):
+                    seen[rule] += 1
+                    broken[rule] += (push.id, push.status) not in known
                 known.add((push.id, push.status))
         return seen, broken
 
-    def _rule_of(self, push: Push, first: Push, lost: list[Push]) -> str:
+    def _rules_of(self, push: Push, first: Push, lost: list[Push]) -> tuple[str, ...]:
         if push.sent <= first.received:
-            return "idempotent-concurrent"
+            return ("idempotent-concurrent",)
         if any(other.sent <= push.received for other in lost):
-            return "idempotent-after-unknown"
-        return "idempotent-replay" if push.sent - first.received < SECOND else "ref-retention"
+            return ("idempotent-after-unknown",)
+        old = push.sent - first.received >= SECOND
+        return ("idempotent-replay", "ref-retention") if old else ("idempotent-replay",)
 
     def shared(self) -> Counter[str]:
         """For each rule on ids how many operations were given an id that another operation had first."""
@@ -186,4 +187,13 @@ class Slow:
         first = min(others, key=lambda push: (push.sent, push.row), default=None)
         if first is not None and first.sent <= refused.received and first.call != refused.call:
             return "idempotent-scope"
+        for push in self.pushes:
+            known = push.success and push.ref is not None and self.era(push) is not None
+            same = (push.person, push.channel) == (refused.person, refused.channel) and push.sent <= refused.received
+            if known and same and _bare(push.ref) == _bare(refused.ref):
+                return "ref-exact"
         return ""
+
+
+def _bare(ref: str | None) -> str:
+    return "".join(letter for letter in (ref or "").casefold() if letter.isalnum())[:32]

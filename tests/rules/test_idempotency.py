@@ -14,7 +14,7 @@ from tests.rules.refs_slow import Slow
 REPEATS = ("idempotent-replay", "idempotent-concurrent", "idempotent-after-unknown", "ref-retention")
 IDS = ("idempotent-scope", "ref-exact", "no-ref-no-replay", "challenge-id-unique")
 JUDGED = (*REPEATS, *IDS, "ref-not-spent-by-refusal", "push-at-most-once")
-CORRECT = 120  # histories of correct targets in each run of the tests
+CORRECT = 80  # histories of correct targets in each run of the tests
 SEEDS = 40  # histories of each defect
 
 
