@@ -30,7 +30,7 @@ def _run(arguments: Sequence[str]) -> ExitCode:
     from scenarios.load.setup import read_setup
 
     setup = read_setup(options)
-    if options.processes > 1:
+    if options.processes > 1 or options.listen is not None:
         from scenarios.load.master import Master
 
         return Master(setup).run()

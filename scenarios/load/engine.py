@@ -9,7 +9,7 @@ from locust.env import Environment
 from harness.errors import ExitCode, HarnessError
 from scenarios.load import green
 from scenarios.load.planner import Deal
-from scenarios.load.process import LoadProcess
+from scenarios.load.process import LoadProcess, shard
 from scenarios.load.progress import Progress, say, write_facts
 from scenarios.load.setup import Setup
 from scenarios.load.users import user_class
@@ -29,7 +29,9 @@ class Alone:
         self._environment = make_environment(setup)
         self._runner: Any = self._environment.create_local_runner()
         users = user_class(setup.options.fast_http)
-        self._process = LoadProcess(setup.profile, setup.folder.history, 0, self._environment, users)
+        self._process = LoadProcess(
+            setup.profile, shard(setup.profile, setup.folder.history, 0), 0, self._environment, users
+        )
         self._process.ended = self._ended.set
         events = self._environment.events
         events.test_start.add_listener(self._deal_again)

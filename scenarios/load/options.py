@@ -14,25 +14,29 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class Options:
-    """How to load. `processes` 1 sends from this process, more start that many workers; `join` is the address of the
-    master whose worker this process is."""
+    """How to load. `processes` 1 sends from this process, more start that many workers. `listen` is where to wait for
+    that many workers of other hosts instead; `join` is the address of the master whose worker this process is, which
+    needs no run folder: its records go to the master."""
 
     profile: Path
-    run: Path
+    run: Path | None = None
     seed: int = 1
     plan: Path | None = None
     processes: int = 1
     web_ui: int | None = None
     scenarios: tuple[str, ...] = ()
     fast_http: bool = False
+    listen: Address | None = None
     join: Address | None = None
 
 
 def read_options(arguments: Sequence[str]) -> Options:
     """The options in these arguments; HarnessError where they are wrong."""
     values = vars(_parser().parse_args(arguments))
-    values["scenarios"] = tuple(values["scenarios"])
-    return Options(**values)
+    options = Options(**{**values, "scenarios": tuple(values["scenarios"])})
+    if options.run is None and options.join is None:
+        raise HarnessError("load: --run is missing", hint="Name the run folder; `stepup load` makes one.")
+    return options
 
 
 def plan_of_options(options: Options) -> Plan:
@@ -54,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m scenarios.load", description=__doc__)
     parser.add_argument("--profile", type=Path, required=True, metavar="FILE", help="the target")
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="a run folder, made by `stepup`")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="a run folder, made by `stepup`")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="what is sent is the same for the same seed")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="what load to send; default: the default plan")
     parser.add_argument("--processes", type=_count, default=1, metavar="N", help="load from so many workers")
@@ -63,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", dest="scenarios", action="append", default=[], metavar="NAME", help="only this one; repeatable"
     )
     parser.add_argument("--fast-http", action="store_true", help="send with Locust's FastHttpUser")
+    parser.add_argument(
+        "--master", dest="listen", type=_address, metavar="HOST:PORT",
+        help="wait here for --processes workers of other hosts",
+    )  # fmt: skip
     parser.add_argument("--worker", dest="join", type=_address, metavar="HOST:PORT", help="work for this master")
     return parser
 

@@ -38,14 +38,14 @@ class LoadProcess:
     Locust's users bring connections (`connect`, `disconnect`) and its events begin and end turns.
     """
 
-    def __init__(self, profile: Profile, history: Path, number: int, environment: Any, users: Any) -> None:
+    def __init__(self, profile: Profile, recorder: Recorder, number: int, environment: Any, users: Any) -> None:
         _warm_up()
         self.name = f"w{number}"
         self.desk = Desk()
         self.ended: Callable[[], object] = lambda: None
         self.watch = Watch()
         self._profile = profile
-        self._recorder = Recorder(history, "load", self.name, Scrub(profile.secrets()))
+        self._recorder = recorder
         self.journal = Journal(self._recorder)
         self._steering = Steering(profile, self._recorder, "lifecycle")
         self.feed = Feed(environment, self.journal, self._steering, by_locust=users.by_locust)
@@ -111,15 +111,19 @@ class LoadProcess:
             "done": turn.done() if turn else {},
             "notes": list(turn.notes) if turn else [],
             "sent": self.journal.sent + self._steering.calls,
+            "engine": self.feed.engine,
             "unsent": self.desk.unsent,
             "gone": self.watch.gone,
             "error": self._error,
         }
 
     def close(self) -> None:
-        """Close the shard; nothing can be sent any more."""
+        """Close the shard; nothing can be sent any more. A second time does nothing."""
+        if not self._services:
+            return
         for service in self._services:
             service.kill()
+        self._services = []
         self.feed.flush()
         self._steering.close()
         self._recorder.close(sent=self.journal.sent + self._steering.calls, engine=self.feed.engine)
@@ -159,6 +163,11 @@ class LoadProcess:
             if self._turn is not None and self.watch.look() and not self.desk.stopped:
                 self.desk.drain(0.0)
                 self.ended()
+
+
+def shard(profile: Profile, folder: Path, number: int) -> Recorder:
+    """The recorder of a process that can write to the run folder."""
+    return Recorder(folder, "load", f"w{number}", Scrub(profile.secrets()))
 
 
 def _warm_up() -> None:

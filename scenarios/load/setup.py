@@ -43,8 +43,10 @@ class Setup:
 
 def read_setup(options: Options) -> Setup:
     """Read and check what the options name; HarnessError where a load cannot begin."""
+    assert options.run is not None
     plan = plan_of_options(options)
-    raise_file_limit(ceil(plan.connections / options.processes))
+    if options.listen is None:
+        raise_file_limit(ceil(plan.connections / options.processes))
     return Setup(options, plan, load_profile(options.profile), open_run(options.run))
 
 
