@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from harness.rules.operations import FOREVER
 from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms
 
 State = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[tuple[int, int | None], ...]]
@@ -60,7 +61,16 @@ def fits(calls: list[Call], terms: Terms) -> bool:
 
     def surely_pending(call: Call, last: dict[int, int]) -> bool:
         op = last.get(call.token)
-        return terms.one_pending and op is not None and spans[call.op][1] - spans[op][0] < terms.pending_surely
+        return terms.one_pending and op is not None and spans[call.op][1] - since(op, call.token) < terms.pending_surely
+
+    def since(op: int, token: int) -> int:
+        # Which of the lost requests that may act at any time is pending is left open: it may be the first.
+        alike = [one for one in spans if lost_for_ever(one) and owners(one, calls) == {token}]
+        return min(spans[one][0] for one in alike) if op in alike else spans[op][0]
+
+    def lost_for_ever(op: int) -> bool:
+        mine = [call for call in calls if call.op == op]
+        return all(call.kind == MAYBE for call in mine) and spans[op][1] == FOREVER
 
     def has_room(call: Call, issued: frozenset[int]) -> bool:
         counted = [op for op in issued if spans[op][0] > spans[call.op][1] - terms.window_surely]

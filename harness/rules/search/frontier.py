@@ -226,7 +226,7 @@ class _Frontier:
         plan = self.plan
         if self.terms.one_pending:
             last = _last(pending, token)
-            surely = last not in (BEFORE, NOBODY) and plan.end[slot] - plan.start[last - 1] < self.terms.pending_surely
+            surely = last not in (BEFORE, NOBODY) and plan.end[slot] - plan.since[last - 1] < self.terms.pending_surely
             if surely:
                 return False
         most = self.terms.most

@@ -4,7 +4,17 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from harness.rules.operations import FOREVER
-from harness.rules.search.calls import LIMITED, MAY_REFUSE, MAYBE, REFUSED, SERVED, Call, Terms
+from harness.rules.search.calls import (
+    LIMITED,
+    MAY_REFUSE,
+    MAYBE,
+    MAYBE_SETTLED,
+    REFUSED,
+    SERVED,
+    SETTLED,
+    Call,
+    Terms,
+)
 
 
 class Plan:
@@ -90,16 +100,36 @@ class Plan:
     def _choices(self) -> None:
         terms, refused = self.terms, self.refused
         harmless = self._harmless() if not terms.one_pending else set()
+        explains = terms.refuses_pending and any(call.kind == REFUSED for call in self.calls)
+        named = {call.op for call in self.calls if call.kind in (SETTLED, MAYBE_SETTLED)}
+        bounded = not self.slides and not terms.one_pending
         self.early = self.idle = self.useless = 0
         for op, slot in self.slot.items():
             if op in self.served:
                 self.early |= (op in harmless and op not in refused) << slot
-            elif not terms.one_pending:
-                self.useless |= (not self.counts) << slot
-                alike = (
-                    len(self._owners[op]) == 1 and op not in refused and (not self.slides or self._end[op] == FOREVER)
-                )
-                self.idle |= alike << slot
+                continue
+            self.useless |= (not self.counts and not explains) << slot
+            alike = len(self._owners[op]) == 1 and op not in refused | named
+            self.idle |= (alike and (bounded or self._end[op] == FOREVER)) << slot
+        self.since = self._since()
+
+    def _since(self) -> list[int]:
+        """From when on each operation's challenge may be pending.
+
+        Of lost requests that may act at any time it is the first one's, so that it does not matter which of them is
+        taken for pending: that only makes room for more orders.
+        """
+        first: dict[int, int] = {}
+        for op, slot in self.slot.items():
+            if self.idle >> slot & 1:
+                (token,) = self._owners[op]
+                first[token] = min(first.get(token, FOREVER), self.start[slot])
+        if not self.terms.one_pending:
+            return self.start
+        return [
+            first[next(iter(self._owners[op]))] if self.idle >> slot & 1 else self.start[slot]
+            for op, slot in self.slot.items()
+        ]
 
     def _harmless(self) -> set[int]:
         """Operations that may move to their first moment: nothing that overlaps them can be short of room for it."""
