@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import MEANING, ExitCode, HarnessError, suggest
-from harness.verdict import Verdict
+from harness.verdict import Verdict, read_verdicts
 
 EVERY_S: Final = 5.0  # between progress lines where there is no live display
 STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not-exercised": "dim"}
@@ -99,7 +99,6 @@ def say(text: str) -> None:
 
 def show_verdicts(folder: Path, code: ExitCode) -> None:
     """The closing table, the witness of each failure, and where the report is."""
-    from harness.verbs import read_verdicts
     from reports.text import failure_lines
 
     console = Console(highlight=False)

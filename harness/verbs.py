@@ -1,6 +1,5 @@
 """What the verbs do with a run folder, and with the embedded service when it is run by itself."""
 
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -9,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ExitCode, HarnessError, suggest
 from harness.run_folder import RunFolder, open_run, unused, write_json
-from harness.verdict import Verdict, from_json, to_json
+from harness.verdict import VERDICTS, read_verdicts, to_json
 
 if TYPE_CHECKING:
-    from harness.selftest_table import SelftestTable
+    from harness.selftest.table import SelftestTable
     from harness.stages import Interrupt
 
-VERDICTS = "verdicts.json"
 SUMMARY = "summary.json"
 
 
@@ -47,16 +45,6 @@ def report_folder(folder: Path) -> set[ExitCode]:
     extra = {"conformance": run.read("conformance.json"), "load": run.read("load.json")}
     write_reports(folder, build_summary(history, read_verdicts(folder), run.facts, gates, extra))
     return _interrupted(run)
-
-
-def read_verdicts(folder: Path) -> list[Verdict]:
-    """The verdicts of a run folder; none where it was not judged."""
-    try:
-        return from_json(json.loads((folder / VERDICTS).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{folder / VERDICTS}: damaged: {error}", hint=f"stepup judge {folder}") from error
 
 
 def codes_of(folder: Path) -> set[ExitCode]:
@@ -118,8 +106,8 @@ def run_selftest(
     """Run the embedded service correct and with faults; prints the table, leaves selftest.json in `out`."""
     from harness.plan import load_plan
     from harness.reference.faults import FAULTS
-    from harness.selftest_table import SelftestTable
-    from harness.selftest import POLICIES, one_a_family, run_trials, trials
+    from harness.selftest.table import SelftestTable
+    from harness.selftest.trials import POLICIES, one_a_family, run_trials, trials
     from harness.stages import Interrupt
 
     load_plan(Path(plan))
@@ -142,7 +130,7 @@ def run_selftest(
 
 def _plain(faults: list[str], seed: int, table: "SelftestTable", interrupt: "Interrupt") -> dict[str, Any]:
     """What `st run` and a plain Locust script find of the same faults."""
-    from harness.plain_tools import PlainTools
+    from harness.selftest.plain_tools import PlainTools
 
     tools, found = PlainTools(seed), {}
     for fault in faults:

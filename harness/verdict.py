@@ -1,10 +1,15 @@
 """What a rule says of a history: its verdict, with a witness where it failed."""
 
+import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from harness.errors import HarnessError
 
 Status = Literal["pass", "fail", "inconclusive", "not-exercised"]
 VERSION = 1
+VERDICTS: Final = "verdicts.json"
 
 
 @dataclass(frozen=True)
@@ -34,3 +39,13 @@ def to_json(verdicts: list[Verdict]) -> dict[str, Any]:
 def from_json(told: dict[str, Any]) -> list[Verdict]:
     """The verdicts in the content of a verdicts.json."""
     return [Verdict(**row) for row in told["verdicts"]]
+
+
+def read_verdicts(folder: Path) -> list[Verdict]:
+    """The verdicts of a run folder; none where it was not judged."""
+    try:
+        return from_json(json.loads((folder / VERDICTS).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"{folder / VERDICTS}: damaged: {error}", hint=f"stepup judge {folder}") from error

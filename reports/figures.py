@@ -60,7 +60,7 @@ class Figures:
 
 def figures_of_run(folder: Path) -> Figures:
     """The figures of a judged run folder; HarnessError where it is none."""
-    from harness.verbs import read_verdicts
+    from harness.verdict import read_verdicts
 
     run = open_run(folder)
     verdicts = read_verdicts(folder)

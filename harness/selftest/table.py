@@ -6,9 +6,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from harness.plain_tools import Found
 from harness.screen import printable
-from harness.selftest import Outcome, Score
+from harness.selftest.plain_tools import Found
+from harness.selftest.trials import Outcome, Score
 
 
 class SelftestTable:
