@@ -11,6 +11,7 @@ from harness.profile import Profile
 from harness.rules.operations import Ints, Pushes, pushes_of
 
 SAMPLE: Final = 20_000  # ids; enough for an estimate that is good to a fraction of a bit
+OFTEN: Final = 16  # times that each of a few values is seen on average, so that hardly one was not seen
 LONGEST: Final = 64  # characters from the end; an id that long is not guessed for what stands further in front
 
 
@@ -24,23 +25,35 @@ def ids_in_order(history: History, profile: Profile) -> tuple[Pushes, Ints]:
 
 
 def fresh_bits(ids: list[str]) -> float:
-    """An upper bound, in bits, on what of an id is new to somebody who knows the id issued before it.
+    """An upper bound, in bits, on what of an id is new to somebody who knows the ids issued before it.
 
     Position by position, counted from the end, it is the entropy of the step from one id's character to the next one's.
     Constant parts, counters and clocks step by little or always alike and have nearly none; a random hexadecimal digit
     has 4 bits, and a random UUID 122. Several counters side by side, or answers out of order, add a few bits only.
+    Parts of which few different ones are seen, such as a user's number or hash, have no more than it takes to choose
+    one of these.
     """
     if len(ids) < 2:
         return 0.0
-    columns = _aligned(ids)
-    bits = 0.0
-    for column in columns.T:
-        letters, place = np.unique(column, return_inverse=True)
-        steps = np.asarray(np.diff(place), np.int64) % len(letters)
-        share = np.bincount(steps) / len(steps)
-        share = share[share > 0]
-        bits -= float((share * np.log2(share)).sum())
-    return bits
+    bits, run_bits = 0.0, 0.0
+    run = np.zeros(len(ids), np.int64)
+    for column in _aligned(ids).T:
+        _, letter = np.unique(column, return_inverse=True)
+        letters = int(letter.max()) + 1
+        kinds, longer = np.unique(run * letters + letter, return_inverse=True)
+        if len(kinds) * OFTEN > len(ids):
+            bits, run_bits = bits + run_bits, 0.0
+            kinds, longer = np.unique(letter, return_inverse=True)
+        run = longer.astype(np.int64)
+        run_bits = min(run_bits + _step_bits(letter.astype(np.int64), letters), float(np.log2(len(kinds))))
+    return bits + run_bits
+
+
+def _step_bits(letter: Ints, letters: int) -> float:
+    """The entropy of the step from each row to the next, in a circle of all letters."""
+    share = np.bincount(np.asarray(np.diff(letter), np.int64) % letters) / (len(letter) - 1)
+    share = share[share > 0]
+    return float(-(share * np.log2(share)).sum())
 
 
 def _aligned(ids: list[str]) -> npt.NDArray[np.uint32]:
