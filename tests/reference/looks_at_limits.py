@@ -158,3 +158,12 @@ def pushes(make: Make) -> Any:
     told = [code for number in range(60) for code in codes(here, user, 2, ref=f"ref {number}")]
     codes(here, user, 5)
     return told.count(200) // 2, here.client.pushes()
+
+
+def many_at_a_low_rate(make: Make) -> Any:
+    here = make(challenge_count=None)
+    told = set()
+    for _ in range(15):
+        told |= set(codes(here, here.users.both[0], 10))
+        here.put_forward(1)
+    return told

@@ -31,6 +31,7 @@ from tests.reference.looks_at_limits import (
     challenges_over_edges,
     effects_of_refusal,
     fixed_windows,
+    many_at_a_low_rate,
     many_users,
     pushes,
     rate,
@@ -78,7 +79,7 @@ LOOKS = [
     Look(replays, [True, True], """ref-ignored ref-ignored-on-biometric replay-refused replay-new-id
          replica-lag"""),
     Look(replays_later, True, "ref-forgotten-soon refs-flushed"),
-    Look(replays_after_many, (True, True), "ref-evicted-by-user ref-evicted ref-last-only"),
+    Look(replays_after_many, (True, True), "ref-evicted-by-user ref-evicted ref-last-only replay-latest"),
     Look(replays_of_another_login, True, "ref-per-token"),
     Look(same_ref_elsewhere, 4, "ref-shared-by-users ref-shared-by-programme ref-shared-by-channels"),
     Look(near_refs, 0, "ref-case-folded ref-cut-at-32 ref-cut-at-64 ref-normalised ref-hashed-short"),
@@ -115,6 +116,7 @@ LOOKS = [
     Look(many_users, {200}, "challenges-random-refusals"),
     Look(pushes, (60, 60), "replay-sends-push push-sent-twice push-lost push-before-checks retry-storm"),
     Look(statuses_of_many, {200}, "commit-lost"),
+    Look(many_at_a_low_rate, {200}, "rate-random-refusals"),
     Look(callers_that_leave, 10, "forgotten-when-caller-leaves"),
     Look(settled, [STATE, STATE, 200] * 2, """settled-served declined-served settled-by-channel settled-late
          settled-for-the-person"""),

@@ -4,7 +4,7 @@
 
 from dataclasses import replace
 
-from harness.reference.answers import Answers, Refused, Request, Response
+from harness.reference.answers import Refused, Request, Response
 from harness.reference.faults.access import login_of_token
 from harness.reference.faults.catalogue import fault
 from harness.reference.limits import Limit, TokenBucket, ns, rate_limit
@@ -149,6 +149,18 @@ class RateRefusedYetDone(Service):
         return call
 
 
+@fault("rate-random-refusals", "one request in a hundred is shed as 429, whoever makes it",
+       "rate-limit-lower", "rate-limit-isolated", "rate-limit-recovers")  # fmt: skip
+class RateRandomRefusals(Service):
+    turn = 0
+
+    def check_rate(self, login: Login, request: Request) -> None:
+        self.turn += 1
+        if self.turn % 100 == 0:
+            raise Refused(429, wait=ns(1))
+        super().check_rate(login, request)
+
+
 @fault("rate-counts-unauthorised", "anybody who knows a token can use up its owner's limit without a key",
        "auth-first", "rate-limit-lower")  # fmt: skip
 class RateCountsUnauthorised(Service):
@@ -204,50 +216,3 @@ class BucketTooDeep(Service):
 @fault("bucket-slow", "tokens come at half the declared rate, as a timer is late", "rate-limit-lower", **BUCKET)
 class BucketSlow(_OtherRate):
     longer = 2.0
-
-
-@fault("retry-after-missing", "the gateway strips the header that it does not know", "rate-limit-retry-after")
-class RetryAfterMissing(Service):
-    def make_answers(self) -> Answers:
-        return Answers(retry_after=False)
-
-
-class _OtherRetryAfter(Service):
-    """A Retry-After that says something else."""
-
-    class Text(Answers):
-        said = b""
-
-        def seconds(self, wait: int) -> bytes:
-            return self.said
-
-    def make_answers(self) -> Answers:
-        return self.Text(self.settings.retry_after)
-
-
-@fault("retry-after-too-early", "the time to wait is rounded down to whole seconds", "rate-limit-retry-after")
-class RetryAfterTooEarly(_OtherRetryAfter):
-    class Text(_OtherRetryAfter.Text):
-        said = b"0"
-
-
-@fault("retry-after-no-number", "the wait is written as a floating-point number with its unit",
-       "rate-limit-retry-after")  # fmt: skip
-class RetryAfterNoNumber(_OtherRetryAfter):
-    class Text(_OtherRetryAfter.Text):
-        def seconds(self, wait: int) -> bytes:
-            return b"%.3fs" % (wait / 10**9)
-
-
-@fault("retry-after-negative", "the wait is a difference of two clocks, of which one is ahead",
-       "rate-limit-retry-after")  # fmt: skip
-class RetryAfterNegative(_OtherRetryAfter):
-    class Text(_OtherRetryAfter.Text):
-        said = b"-1"
-
-
-@fault("retry-after-too-long", "the wait is written in milliseconds", "rate-limit-retry-after")
-class RetryAfterTooLong(_OtherRetryAfter):
-    class Text(_OtherRetryAfter.Text):
-        def seconds(self, wait: int) -> bytes:
-            return b"%d" % (wait // 10**6)

@@ -181,3 +181,12 @@ class ReplayRefused(Service):
 class ReplayNewId(Service):
     def known(self, call: Call) -> str | None:
         return self.new_id(call) if super().known(call) else None
+
+
+@fault("replay-latest", "a replay is answered with the user's latest challenge, as only that is looked up",
+       "idempotent-replay", "ref-exact")  # fmt: skip
+class ReplayLatest(Service):
+    def known(self, call: Call) -> str | None:
+        known = super().known(call)
+        row = self.store.row("SELECT challenge FROM pending WHERE token = ?", call.login.token)
+        return str(row[0]) if known and row else known
