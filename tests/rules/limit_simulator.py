@@ -5,7 +5,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from harness.history import SCHEMA, History, Tally, history_of
@@ -14,10 +13,6 @@ from harness.profile import ChallengeLimit, Control, Profile, RateLimit, Target
 
 MS: Final = 10**6
 SECOND: Final = 10**9
-DEFECTS: Final = (
-    "none", "off-by-one", "short-window", "long-window", "per-worker", "race", "too-few", "refusals-counted",
-    "replays-counted", "never-reset", "shared", "limited-counted", "ref-kept", "wrong-clock", "early-retry",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,6 @@ class World:
     length: int = 30 * SECOND
     rate_defect: str = "none"
     challenge_defect: str = "none"
-    machines_apart: int = 0
 
 
 class Counter:
@@ -199,7 +193,8 @@ class Endpoint:
 def _off(count: int, window: int, defect: str) -> tuple[int, int]:
     return {
         "off-by-one": (count + 1, window), "too-few": (count - 1, window), "short-window": (count, window * 7 // 10),
-        "long-window": (count, window * 3 // 2), "never-reset": (count, 1 << 50), "wrong-clock": (count, window // 1000),
+        "long-window": (count, window * 3 // 2), "never-reset": (count, 1 << 50),
+        "wrong-clock": (count, window // 1000),
     }.get(defect, (count, window))  # fmt: skip
 
 
@@ -329,7 +324,7 @@ def any_world(seed: int) -> World:
     rng = random.Random(f"world {seed}")
     kind = rng.choice(("sliding-window", "fixed-window", "token-bucket"))
     step = rng.choice((MS, MS, 10 * MS, 1000, SECOND))
-    world = World(
+    return World(
         seed, kind, rng.choice(("shared", "first-request", "unknown")), count=rng.choice((2, 6, 20)),
         window=rng.choice((SECOND, 2 * SECOND)), challenges=rng.choice((2, 5, 15)),
         challenge_window=rng.choice((2, 4, 60)) * SECOND, rate_scope=rng.choice(("user", "user", "global")),
@@ -337,7 +332,3 @@ def any_world(seed: int) -> World:
         counts_replays=rng.random() < 0.7, declared=rng.random() < 0.7, step=step,
         latency=rng.choice((1, 8, 60)) * MS, lost=rng.choice((0.0, 0.03, 0.1)), resets=rng.choice((0, 0, 1, 3)),
     )  # fmt: skip
-    return world
-
-
-__all__ = ["DEFECTS", "World", "any_world", "np", "simulate"]
