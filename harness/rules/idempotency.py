@@ -186,8 +186,7 @@ def _differs(repeats: Repeats, n: int) -> Violation:
 
 def _limited_again(stuck: Stuck, n: int) -> Violation:
     """A ref that was refused with 429 and still is, though the limit is not reached."""
-    pushes, before, place, proof = stuck.pushes, int(stuck.before[n]), int(stuck.place[n]), int(stuck.proof[n])
-    rows = (int(pushes.row[before]), int(pushes.row[proof]), int(pushes.row[place]))
+    pushes, before, place = stuck.pushes, int(stuck.before[n]), int(stuck.place[n])
     waited = ago(int(pushes.sent[place] - pushes.received[before]))
-    told = f"{who(pushes, place)}: refused with 429, and {waited} later again, though the declared rate limit cannot"
-    return Violation(rows, told + " have been reached; another call of this token was served meanwhile")
+    told = f"{who(pushes, place)}: refused with 429, and {waited} later again, though the rate limit cannot have been "
+    return Violation((int(pushes.row[before]), int(pushes.row[place])), told + "reached")
