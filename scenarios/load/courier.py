@@ -56,7 +56,7 @@ class Courier(Recorder):
                 return
             self.recorded += len(batch)
 
-    def close(self, *, sent: int, engine: int | None = None) -> None:
+    def close(self, *, sent: int, engine: int | None = None) -> None:  # noqa: ARG002  the master hears them by itself
         """Send the rest; the master ends the shard when it is told the counts."""
         self.flush()
 

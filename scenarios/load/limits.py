@@ -12,6 +12,7 @@ from scenarios.load.scopes import windows_of
 SHARE: Final = 0.85  # of a declared rate that scenarios use which are not about the rate; the rest is slack
 MARGIN: Final = 1.02  # how much longer than the window a slot is held, for clocks that differ
 SLACK_NS: Final = 20_000_000
+LATE_NS: Final = 2 * 10**9  # how long after its caller has gone a request is taken to be worked on
 
 
 class Pacer:
@@ -25,6 +26,7 @@ class Pacer:
     def __init__(self, limit: RateLimit | None) -> None:
         self._lock = green.Lock(1)
         self._freed: deque[int] = deque()
+        self._lost: deque[int] = deque()
         self._under_way = 0
         self.count, self.window_ns = windows_of(limit) if limit else (0, 0)
         self._held_ns = round(self.window_ns * MARGIN) + SLACK_NS
@@ -40,7 +42,7 @@ class Pacer:
         if not self.count:
             return True
         self._forget(monotonic_ns())
-        if self._under_way + len(self._freed) + many > self.capacity:
+        if self._taken() + many > self.capacity:
             return False
         self._under_way += many
         return True
@@ -58,11 +60,11 @@ class Pacer:
                 green.sleep(self._pause())
         return monotonic_ns() < deadline_ns
 
-    def give_back(self, received: int) -> None:
-        """A request of this scope has its answer."""
+    def give_back(self, received: int, *, lost: bool = False) -> None:
+        """A request of this scope has its answer, or will have none: then the target may yet come to it."""
         if self.count:
             self._under_way = max(self._under_way - 1, 0)  # requests about the rate itself take no slots first
-            self._freed.append(received)
+            (self._lost if lost else self._freed).append(received)
 
     def cancel(self, many: int = 1) -> None:
         """Slots were taken, but nothing was sent."""
@@ -71,11 +73,16 @@ class Pacer:
     def free(self) -> int:
         """The slots that are free now."""
         self._forget(monotonic_ns())
-        return self.capacity - self._under_way - len(self._freed)
+        return self.capacity - self._taken()
+
+    def _taken(self) -> int:
+        return self._under_way + len(self._freed) + len(self._lost)
 
     def _forget(self, now: int) -> None:
         while self._freed and self._freed[0] < now - self._held_ns:
             self._freed.popleft()
+        while self._lost and self._lost[0] < now - self._held_ns - LATE_NS:
+            self._lost.popleft()
 
     def _pause(self) -> float:
         """Seconds until the next slot may become free."""

@@ -10,7 +10,7 @@ from scenarios.load import green
 from scenarios.load.clock import boot_id, now
 from scenarios.load.courier import Collector
 from scenarios.load.engine import LOOPBACK, conclude, make_environment, serve_page, stop_event
-from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, ROWS, WELCOME, digest_of
+from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, READY, ROWS, WELCOME, digest_of
 from scenarios.load.options import Address, Options
 from scenarios.load.planner import Deal
 from scenarios.load.progress import Progress, say
@@ -20,7 +20,7 @@ START_S: Final = 60.0  # for all workers of this host to be there
 REMOTE_S: Final = 600.0  # for those of other hosts, which somebody has to start
 LOOK_S: Final = 0.1
 END_S: Final = 30.0  # for a worker to close its shard and end
-SILENT_S: Final = 10.0  # without a heartbeat, after which a worker is lost
+SILENT_S: Final = 6.0  # without a heartbeat, after which a worker is lost
 
 
 class Master:
@@ -39,10 +39,14 @@ class Master:
         self._digest = digest_of(setup.profile)
         self._collector = Collector(setup.profile, setup.folder.history)
         self._clients: dict[str, dict[str, Any]] = {}  # what each said of itself, by Locust's name for it
+        self._ready: set[str] = set()
         self._silent: dict[str, float] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
-        for kind, listener in ((HELLO, self._hello), (CLOCK, self._time), (ROWS, self._rows), (ENDED, self._result),
-                               (CLOSED, self._end_of_shard)):  # fmt: skip
+        listeners = {
+            HELLO: self._hello, READY: self._is_ready, CLOCK: self._time, ROWS: self._rows, ENDED: self._result,
+            CLOSED: self._end_of_shard,
+        }  # fmt: skip
+        for kind, listener in listeners.items():
             self._runner.register_message(kind, listener)
         self._environment.events.test_start.add_listener(self._deal_again)
 
@@ -87,10 +91,10 @@ class Master:
                 f"python -m scenarios.load --profile FILE --worker HOST:{self._runner.server.port}")  # fmt: skip
         patience_s = START_S if listen is None else REMOTE_S
         deadline = monotonic() + patience_s
-        while len(self._clients) < self._count and not self._stop.is_set():
+        while len(self._ready) < self._count and not self._stop.is_set():
             self._check_started()
             if monotonic() > deadline:
-                raise HarnessError(f"only {len(self._clients)} of {self._count} workers came within {patience_s:.0f} s",
+                raise HarnessError(f"only {len(self._ready)} of {self._count} workers came within {patience_s:.0f} s",
                                    hint="What they printed says why.", code=ExitCode.INTERNAL)  # fmt: skip
             green.sleep(LOOK_S)
 
@@ -111,6 +115,11 @@ class Master:
             if told["remote"]:
                 self._collector.open(told["worker"])
         self._runner.send_message(WELCOME, {"refused": refused}, client_id=msg.node_id)
+        if refused:
+            del self._runner.clients[msg.node_id]  # or Locust would give it users
+
+    def _is_ready(self, msg: Any, **_: Any) -> None:
+        self._ready.add(msg.node_id)
 
     def _time(self, msg: Any, **_: Any) -> None:
         answer = {"asked": msg.data["asked"], "told": now(), "boot": boot_id()}

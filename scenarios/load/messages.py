@@ -10,6 +10,7 @@ from harness.run_folder import facts_of
 
 HELLO: Final = "stepup-hello"  # worker: here I am; my process, host, and what I would test
 WELCOME: Final = "stepup-welcome"  # master: come in, or why not
+READY: Final = "stepup-ready"  # worker: I can take orders
 CLOCK: Final = "stepup-clock"  # worker: what time do you have? master: this
 ORDER: Final = "stepup-order"  # master: this is what you do in the next turn
 ROWS: Final = "stepup-rows"  # worker: exchanges that I recorded

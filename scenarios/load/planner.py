@@ -25,7 +25,7 @@ STRETCH_S: Final = 60.0  # how much longer than planned a stage may take where t
 # late, as a lost request may count against a limit for ever; what settles tokens comes last.
 APART_ORDER: Final = ("rate-limit", "traffic", "challenge-limit", "cuts", "lifecycle")
 SHARED_ORDER: Final = ("traffic", "challenge-limit", "rate-limit", "cuts", "lifecycle")
-SLOTS: Final = {"traffic": 0.35, "rate-limit": 0.25, "challenge-limit": 0.2, "cuts": 0.12, "lifecycle": 0.08}
+SLOTS: Final = {"traffic": 0.33, "rate-limit": 0.3, "challenge-limit": 0.18, "cuts": 0.11, "lifecycle": 0.08}
 SCENARIOS_OF: Final = {"traffic": ("idempotency", "background"), "cuts": ("idempotency",)}
 
 

@@ -85,10 +85,11 @@ class _Scope:
         self.under_way = 0
         self.refused: Exchange | None = None
         self.open = True
-        self.patterns = [self._edge, self._burst, self._rush, self._come_back, self._edge, self._steady, self._over]
+        self.number = number
+        self.patterns = [self._edge, self._come_back, self._rush, self._burst, self._edge, self._steady, self._over]
 
     def run(self) -> None:
-        turn = self.rng.randrange(2)
+        turn = self.number  # each scope begins elsewhere, so that a short stage sees most of them
         while not self.work.over:
             pattern: Callable[[], None] = self.patterns[turn % len(self.patterns)]
             self._rest()

@@ -14,7 +14,7 @@ from harness.run_folder import open_run
 from scenarios.load import green
 from scenarios.load.clock import AGAIN_S, Clock, now
 from scenarios.load.courier import Courier
-from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, ROWS, WELCOME, digest_of
+from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, READY, ROWS, WELCOME, digest_of
 from scenarios.load.options import Address, Options
 from scenarios.load.order import order_of
 from scenarios.load.process import LoadProcess, shard
@@ -64,6 +64,7 @@ class _Worker:
             self._profile, self._recorder(), self._runner.worker_index, self._environment, self._users
         )
         self._listen(process)
+        self._runner.send_message(READY, {})
         try:
             self._runner.greenlet.join()
         finally:

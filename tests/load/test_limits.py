@@ -35,6 +35,16 @@ def test_a_request_under_way_holds_its_slot_however_long_it_takes() -> None:
     assert pacer.try_take()
 
 
+def test_a_request_without_an_answer_holds_its_slot_for_longer() -> None:
+    pacer = Pacer(RateLimit(2, 1000))
+    assert pacer.try_take()
+    pacer.give_back(monotonic_ns() - SECOND, lost=True)
+    assert pacer.free() == 0
+    old = Pacer(RateLimit(2, 1000))
+    old.give_back(monotonic_ns() - 5 * SECOND, lost=True)
+    assert old.free() == 1
+
+
 def test_more_than_ever_fits_is_refused_at_once() -> None:
     assert not Pacer(RateLimit(10, SECOND)).take(9, soon(100))
 
