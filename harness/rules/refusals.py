@@ -89,7 +89,10 @@ def _may_be_pending(lives: Lives, token: Ints, sent: Ints, received: Ints) -> Fl
         return np.zeros(len(token), dtype=bool)
     ops, acting = lives.operations, lives.kind <= UNKNOWN
     pushes, until = lives.pushes.where(acting), lives.until[acting]
-    until = np.where(ops.sure[pushes.op], np.minimum(until, ops.end[pushes.op]), until)
+    # A replay issues nothing, unless the target may have forgotten the challenge in the meantime.
+    replayed = ops.sure & ~ops.several
+    known = replayed[pushes.op] & ~lives.may_reset(ops.start[pushes.op], until)
+    until = np.where(known, np.minimum(until, ops.end[pushes.op]), until)
     lasts = lives.promises.lasts
     ends = (
         np.full(len(until), FOREVER) if lasts is None else np.minimum(until + lives.promises.possibly(lasts), FOREVER)

@@ -4,6 +4,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -52,7 +53,7 @@ def settings_of(rng: random.Random) -> Settings:
         declared = rng.choice([None, None, None, ["200"], ["409:STATE_INVALID"], ["200", "409:STATE_INVALID"]])
         if declared is not None:
             outcomes[f"after-{reason}"] = declared
-            refused[reason] = {("200",): 0.0, ("409:STATE_INVALID",): 1.0}.get(tuple(declared), 0.5)
+            refused[reason] = 0.5 if len(declared) > 1 else float("200" not in declared)
     conflict = rng.random() < 0.3
     policy: dict[str, Any] = {"in_flight": "reject" if rejects else "allow"}
     policy |= {"concurrent_duplicate": "conflict"} if conflict else {}
@@ -196,7 +197,7 @@ class Run:
         self._before_the_run()
         for token in range(len(self.pool)):
             for _ in range(self.rng.choice([1, 2, 4])):
-                self._at(self.rng.random() * until / 2, lambda now, token=token: self._act(now, token, until))
+                self._at(self.rng.random() * until / 2, partial(self._act, token=token, until=until))
         for _ in range(self.rng.choice([0, 0, 1, 2])):
             self._at(self.rng.random() * until, self._reset)
         while self._events:
@@ -215,7 +216,7 @@ class Run:
     def _at(self, when: float, event: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (when, next(self._order), event))
 
-    def _act(self, now: float, token: int, until: float) -> None:
+    def _act(self, now: float, *, token: int, until: float) -> None:
         if now > until:
             return
         given = self._given.get(token, [])
@@ -224,7 +225,7 @@ class Run:
         else:
             self._push(now, token)
         pause = self.rng.choice([1.0, 10.0, 60.0]) * self.rng.expovariate(1)
-        self._at(now + 12 * self.rng.random() + pause, lambda later: self._act(later, token, until))
+        self._at(now + 12 * self.rng.random() + pause, partial(self._act, token=token, until=until))
 
     def _times(self, now: float) -> tuple[float, float, float, bool]:
         """Arrival, effect and receipt of a request sent now, and whether its answer is lost."""

@@ -1,11 +1,12 @@
 """The obvious way to decide whether calls fit one order: try every order and every choice of what was lost."""
 
+from collections.abc import Iterator
 from functools import cache
 
 from harness.rules.operations import FOREVER
 from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms
 
-State = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[tuple[int, int | None], ...]]
+Pending = frozenset[tuple[int, int | None]]  # the last challenge of each token by its operation, None: settled since
 
 
 def fits(calls: list[Call], terms: Terms) -> bool:
@@ -15,7 +16,7 @@ def fits(calls: list[Call], terms: Terms) -> bool:
 
     @cache
     def possible(left: frozenset[int], issued: frozenset[int], settled: frozenset[tuple[int, int]],
-                 pending: frozenset[tuple[int, int]]) -> bool:  # fmt: skip
+                 pending: Pending) -> bool:  # fmt: skip
         if all(calls[n].kind in (MAYBE, MAYBE_SETTLED) for n in left):
             return True
         for n in left:
@@ -31,7 +32,9 @@ def fits(calls: list[Call], terms: Terms) -> bool:
             possible(left - {n}, issued, settled, pending) for n in left if calls[n].kind in (MAYBE, MAYBE_SETTLED)
         )
 
-    def steps(call, issued, settled, pending):  # type: ignore[no-untyped-def]
+    def steps(
+        call: Call, issued: frozenset[int], settled: frozenset[tuple[int, int]], pending: Pending
+    ) -> Iterator[tuple[frozenset[int], frozenset[tuple[int, int]], Pending]]:
         last = dict(pending)
         states = {effect for token, effect in settled if token == call.token}
         if call.kind in (SETTLED, MAYBE_SETTLED):
@@ -51,7 +54,7 @@ def fits(calls: list[Call], terms: Terms) -> bool:
         elif 2 not in states and not surely_pending(call, last) and has_room(call, issued):
             yield issued | {call.op}, settled, frozenset({**last, call.token: call.op}.items())
 
-    def may_be_pending(call: Call, last: dict[int, int]) -> bool:
+    def may_be_pending(call: Call, last: dict[int, int | None]) -> bool:
         if not terms.refuses_pending:
             return False
         if call.token not in last:
@@ -59,7 +62,7 @@ def fits(calls: list[Call], terms: Terms) -> bool:
         op = last[call.token]
         return op is not None and call.start - spans[op][1] < terms.pending_possibly
 
-    def surely_pending(call: Call, last: dict[int, int]) -> bool:
+    def surely_pending(call: Call, last: dict[int, int | None]) -> bool:
         op = last.get(call.token)
         return terms.one_pending and op is not None and spans[call.op][1] - since(op, call.token) < terms.pending_surely
 

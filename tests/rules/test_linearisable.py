@@ -1,6 +1,7 @@
 """The search against every order there is, its witnesses, its budget, and persons, resets and limits in the rule."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED,
 from harness.rules.search.reduce import weakened
 from harness.verdict import Verdict
 from tests.history_files import make_history
-from tests.rules.random_calls import random_calls, random_terms
+from tests.rules.random_calls import crowded_calls, random_calls, random_terms
 from tests.rules.slow_search import fits
 
 RULE = RULES["stepup-linearisable"]
@@ -21,24 +22,33 @@ LIMIT = {"status": 409, "code": "CHALLENGE_LIMIT_EXCEEDED"}
 SETTLES = {"control": {"accept": "POST /accept/{challenge_id}"}}
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_the_search_agrees_with_trying_every_order(part: int) -> None:
-    agreed = [_agrees(seed) for seed in range(part * 1_000, (part + 1) * 1_000)]
-    assert all(agreed), f"first disagreement: seed {part * 1_000 + agreed.index(False)}"
-
-
-def _agrees(seed: int) -> bool:
+def mixed(seed: int) -> tuple[list[Call], Terms]:
+    """Calls of all kinds and some terms."""
     rng = random.Random(seed)
-    terms, calls = random_terms(rng), random_calls(rng)
-    outcome = search(calls, terms)
-    return outcome.decided and (outcome.failed < 0) == fits(calls, terms)
+    terms = random_terms(rng)
+    return random_calls(rng), terms
+
+
+def crowded(seed: int) -> tuple[list[Call], Terms]:
+    """Calls that overlap on a limit whose window slides."""
+    return crowded_calls(random.Random(seed))
+
+
+@pytest.mark.parametrize(("make", "histories"), [(mixed, 4_000), (crowded, 1_000)])
+def test_the_search_agrees_with_trying_every_order(
+    make: Callable[[int], tuple[list[Call], Terms]], histories: int
+) -> None:
+    for seed in range(histories):
+        calls, terms = make(seed)
+        outcome = search(calls, terms)
+        assert outcome.decided, seed
+        assert (outcome.failed < 0) == fits(calls, terms), seed
 
 
 def test_the_random_histories_are_of_both_kinds_on_all_terms() -> None:
     kinds = set()
     for seed in range(600):
-        rng = random.Random(seed)
-        terms, calls = random_terms(rng), random_calls(rng)
+        calls, terms = mixed(seed)
         kinds.add((terms.one_pending, terms.most is not None, search(calls, terms).failed < 0))
     assert len(kinds) == 8
 
@@ -46,8 +56,7 @@ def test_the_random_histories_are_of_both_kinds_on_all_terms() -> None:
 def test_no_call_of_a_witness_can_be_spared_and_what_is_left_still_fits_no_order() -> None:
     seen = 0
     for seed in range(3_000):
-        rng = random.Random(seed)
-        terms, calls = random_terms(rng), random_calls(rng)
+        calls, terms = mixed(seed)
         outcome = search(calls, terms)
         if outcome.failed < 0:
             continue
@@ -64,8 +73,8 @@ def _weaker(calls: list[Call], kept: set[int]) -> list[Call]:
 
 
 def test_calls_that_overlap_too_much_are_undecided_within_the_budget() -> None:
-    terms = Terms(most=9, fewest=9, window_surely=20_005, window_possibly=20_006, cold=-1)
-    calls = [Call(n, SERVED, 0, n, n, 20_000 + n) for n in range(30)]
+    terms = Terms(most=12, fewest=12, window_surely=39_990, window_possibly=39_991, cold=-1)
+    calls = [Call(n, SERVED, 0, n, n, 40_000 - n) for n in range(30)]
     outcome = search(calls, terms, budget=1_000)
     assert not outcome.decided
     assert outcome.spent <= 2_000
@@ -158,7 +167,7 @@ def test_the_user_of_undecided_calls_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(linearisable, "BUDGET", 3)
     limit = {"limits": {"challenges": {"count": 9, "window": "410ms"}}, **SETTLES}
-    rows = [{"t": [n, 400 + n], "user": 3, "id": f"{n}"} for n in range(30)]
+    rows = [{"t": [n, 400 - n], "user": 3, "id": f"{n}"} for n in range(30)]
     verdict = judged(rows, limit)
     assert verdict.status == "inconclusive"
     assert verdict.message.endswith(": 3")
