@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from harness.history.columns import SCHEMA
 from harness.history.shards import MERGED, Gaps, shard_batches, shard_paths
 from harness.profile import Profile
+from scenarios.load.limits import MARGIN
 from scenarios.load.scopes import challenge_scope
 
 COLUMNS = ["operation", "user", "channel", "ref", "sent", "received", "outcome", "challenge_id"]
@@ -43,13 +45,22 @@ def usage_of(rows: list[dict[str, Any]], profile: Profile) -> Usage:
     for place, row in enumerate(rows):
         counts = row["operation"] == "push" and row["outcome"] != "refused" and 0 <= row["user"] < len(users)
         if counts and row["received"] >= since:
-            ref = row["ref"] if row["ref"] is not None else place
-            operations[users[row["user"]].person, row["channel"], ref] = row
+            key = (users[row["user"]].person, row["channel"], row["ref"] if row["ref"] is not None else place)
+            # What was answered counts from its first answer: a replay renews nothing.
+            if key not in operations or operations[key]["outcome"] == "unknown":
+                operations[key] = row
     return Usage(_challenges(operations, profile), _pending(operations, profile), settled)
 
 
 def _challenges(operations: dict[tuple[Any, ...], dict[str, Any]], profile: Profile) -> Counter[int]:
-    return Counter(challenge_scope(profile, profile.pool.users[row["user"]]) for row in operations.values())
+    """Those whose window has not passed; a lost request may have its effect at any later time, so it is kept."""
+    window = round(profile.challenges.window_ns * MARGIN) if profile.challenges else 0
+    now = monotonic_ns()
+    return Counter(
+        challenge_scope(profile, profile.pool.users[row["user"]])
+        for row in operations.values()
+        if row["outcome"] == "unknown" or not window or row["received"] + window > now
+    )
 
 
 def _pending(operations: dict[tuple[Any, ...], dict[str, Any]], profile: Profile) -> dict[int, int]:
@@ -58,7 +69,7 @@ def _pending(operations: dict[tuple[Any, ...], dict[str, Any]], profile: Profile
     lasts = profile.policy.in_flight_for_ns
     until: dict[int, int] = {}
     for row in operations.values():
-        ends = row["received"] + round(lasts * 1.05) if lasts else 1 << 62
+        ends = row["received"] + round(lasts * MARGIN) if lasts else 1 << 62
         until[row["user"]] = max(until.get(row["user"], 0), ends)
     return until
 

@@ -130,9 +130,12 @@ def test_an_answer_or_our_own_doing_is_no_sign_of_a_target_that_is_gone() -> Non
     assert not watch.age(1000)
 
 
+NOW = monotonic_ns()
+
+
 def row(user: int, ref: str | None, outcome: str, at: int, operation: str = "push") -> dict[str, Any]:
     return {
-        "operation": operation, "user": user, "channel": "AUTHY", "ref": ref, "sent": at, "received": at + 1,
+        "operation": operation, "user": user, "channel": "AUTHY", "ref": ref, "sent": NOW + at, "received": NOW + at + 1,
         "outcome": outcome, "challenge_id": "",
     }  # fmt: skip
 
@@ -151,6 +154,18 @@ def test_what_earlier_stages_used_up_is_counted_once_a_ref_and_since_the_last_re
     assert usage.challenges == Counter({persons[0]: 3, persons[1]: 1})
     assert usage.settled == frozenset({2})
     assert usage.pending == {}
+
+
+def test_a_challenge_counts_no_longer_once_its_window_has_passed() -> None:
+    of = profile(4, challenges={"count": 5, "window": "1s", "scope": "user"})
+    rows = [
+        row(0, "a", "ok", -2 * 10**9),
+        row(0, "a", "ok", 0),
+        row(1, "b", "unknown", -2 * 10**9),
+        row(2, "c", "ok", 0),
+    ]
+    persons = [user.person for user in of.pool.users]
+    assert usage_of(rows, of).challenges == Counter({persons[1]: 1, persons[2]: 1})
 
 
 def test_a_pending_challenge_is_remembered_where_only_one_may_be() -> None:
