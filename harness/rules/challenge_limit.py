@@ -20,7 +20,7 @@ MORE: Final = "A plan with a challenge-limit stage drives scopes to the limit; a
 ALONE: Final = "target.exclusive = true in the profile, where nobody else uses the target meanwhile."
 SOURCE: Final = "openapi.yaml 409 CHALLENGE_LIMIT_EXCEEDED; the count and window are those of the profile"
 CLOSE: Final = 0.05  # of the limit: how far from it the highest limit that all refusals allow may be for a pass
-SHOWN: Final = 100  # violations that are spelt out
+SHOWN: Final = 20  # violations that are spelt out
 
 # For each thing that may wrongly count: what the target did if it counts, and what an occasion to see it is.
 SPEAKS: Final = {

@@ -44,9 +44,9 @@ class Refusals:
 
     def counted_at(self, n: int) -> Ints:
         """The places of all that may have counted at refusal n."""
-        lanes, at = self.limited.countable, self.at
-        inside = (lanes.scope == at.scope[n]) & (lanes.start <= at.end[n]) & (lanes.end > at.cutoff[n])
-        return np.unique(lanes.place[inside])
+        at = self.at
+        places = self.limited.countable.counted(int(at.scope[n]), int(at.end[n]), int(at.cutoff[n]))
+        return np.unique(places)
 
     @property
     def own(self) -> Flags:

@@ -36,9 +36,10 @@ class Refusals:
 
     def counted_at(self, n: int) -> Ints:
         """The places of all that may have counted at refusal n, without itself."""
-        lanes, at = self.requests.limited.countable, self.at
-        inside = (lanes.scope == at.scope[n]) & (lanes.start <= at.end[n]) & (lanes.end > at.cutoff[n])
-        return np.setdiff1d(lanes.place[inside], self.at.place[n])
+        at = self.at
+        places = self.requests.limited.countable.counted(int(at.scope[n]), int(at.end[n]), int(at.cutoff[n]))
+        others: Ints = places[places != at.place[n]]
+        return others
 
     @property
     def own(self) -> Flags:

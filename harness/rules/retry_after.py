@@ -94,13 +94,13 @@ def returns_of(requests: Requests, profile: Profile, told: Told) -> Returns:
     back = pushes.received[place] + wait + slack[np.searchsorted(np.unique(wait), wait)]
     callers = _callers(requests)
     next_one = callers.begun(scope, back - 1)
-    order = np.argsort(callers.places(callers.scope, callers.start), kind="stable")
     there = next_one < callers.first[scope + 1]
-    later = np.where(there, callers.place[order[np.minimum(next_one, len(order) - 1)]], -1)
+    later = np.where(there, callers.place[np.minimum(next_one, len(callers) - 1)], -1)
     chosen, place, scope, later = chosen[there], place[there], scope[there], later[there]
     between = countable.begun(scope, pushes.received[later]) - countable.over(scope, pushes.sent[place] - 1)
-    for one in (later, place):  # neither of the two is between them
-        between -= _counted(countable, one)
+    counted = np.zeros(len(pushes), np.int64)
+    counted[countable.place] = 1
+    between -= counted[later] + counted[place]  # neither of the two is between them
     return Returns(chosen[between == 0], later[between == 0])
 
 
@@ -111,11 +111,6 @@ def _callers(requests: Requests) -> Lanes:
     places = np.flatnonzero((pushes.success | pushes.refused) & pushes.entitled & ~pushes.vague)
     scopes = limited.countable.scopes
     return Lanes(limited.scope[places], pushes.sent[places], pushes.received[places], places, scopes)
-
-
-def _counted(countable: Lanes, place: Ints) -> Ints:
-    """1 for each place that is among the countable."""
-    return np.isin(place, countable.place).astype(np.int64)
 
 
 __all__ = ["FOREVER", "MISSING", "UNREADABLE", "Returns", "Told", "longest", "returns_of", "told_of"]

@@ -16,14 +16,13 @@ ROOM: Final = 1 << 62  # scopes times the length of the run must stay below, or 
 class Lanes:
     """Closed intervals `[start, end]` in ns, each of a scope numbered from 0; the columns are of one length.
 
-    `starts` and `ends` hold all of them sorted by scope and then by time, as `scope * span + time`, where `span`
-    exceeds every difference of finite times. Position k of both belongs to the same scope, but seldom to one interval.
-    `place` is whatever number the caller knows an interval by.
+    They are kept sorted by scope and start, so that a scope is a slice, and questions asked in their order are answered
+    fast. `place` is whatever number the caller knows an interval by. `starts` and `ends` hold all times sorted by scope
+    and then by time, as `scope * span + time`, where `span` exceeds every difference of finite times: position k of
+    both belongs to the same scope, but seldom to one interval.
     """
 
     def __init__(self, scope: Ints, start: Ints, end: Ints, place: Ints | None = None, scopes: int = 0) -> None:
-        self.scope, self.start, self.end = scope, start, end
-        self.place = np.arange(len(scope), dtype=np.int64) if place is None else place
         self.scopes = max(int(scope.max(initial=-1)) + 1, scopes)
         finite = end[end < FOREVER]
         self.low = int(start.min(initial=FOREVER)) if len(start) else 0
@@ -31,6 +30,12 @@ class Lanes:
         self.span = self.high - self.low + 3
         if self.scopes * self.span >= ROOM:
             raise OverflowError(f"{self.scopes} scopes over {self.high - self.low} ns do not fit; judge them in parts")
+        place = np.arange(len(scope), dtype=np.int64) if place is None else place
+        starts = self.places(scope, start)
+        if (starts[1:] < starts[:-1]).any():
+            order = np.argsort(starts, kind="stable")
+            starts, scope, start, end, place = (one[order] for one in (starts, scope, start, end, place))
+        self.starts, self.scope, self.start, self.end, self.place = starts, scope, start, end, place
 
     def __len__(self) -> int:
         return len(self.scope)
@@ -51,10 +56,6 @@ class Lanes:
         return FOREVER if moved == self.span - 1 else moved + self.low - 1
 
     @cached_property
-    def starts(self) -> Ints:
-        return np.sort(self.places(self.scope, self.start))
-
-    @cached_property
     def ends(self) -> Ints:
         return np.sort(self.places(self.scope, self.end))
 
@@ -63,10 +64,14 @@ class Lanes:
         """The position at which each scope begins, and behind the last one the number of all."""
         return np.concatenate(([0], np.cumsum(np.bincount(self.scope, minlength=self.scopes)))).astype(np.int64)
 
-    @cached_property
+    def of(self, scope: int) -> slice:
+        """Where a scope's intervals are."""
+        return slice(int(self.first[scope]), int(self.first[scope + 1]))
+
+    @property
     def lane(self) -> Ints:
         """The scope of each position."""
-        return np.repeat(np.arange(self.scopes, dtype=np.int64), np.diff(self.first))
+        return self.scope
 
     def begun(self, scope: Ints, time: Ints) -> Ints:
         """For each query, how many intervals of its scope and of all scopes before begin at `time` or earlier."""
@@ -84,5 +89,11 @@ class Lanes:
 
     def within(self, scope: int, start: int, end: int) -> Ints:
         """The intervals of a scope that lie whole in `[start, end]`, by number, those that end first coming first."""
-        inside = np.flatnonzero((self.scope == scope) & (self.start >= start) & (self.end <= end))
+        mine = self.of(scope)
+        inside = mine.start + np.flatnonzero((self.start[mine] >= start) & (self.end[mine] <= end))
         return inside[np.argsort(self.end[inside], kind="stable")]
+
+    def counted(self, scope: int, end: int, cutoff: int) -> Ints:
+        """The places of a scope's intervals that begin by `end` and do not end by `cutoff`."""
+        mine = self.of(scope)
+        return self.place[mine][(self.start[mine] <= end) & (self.end[mine] > cutoff)]

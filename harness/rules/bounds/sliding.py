@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 
-LISTED: Final = 100  # crowds that are spelt out; the rest are counted
+LISTED: Final = 20  # crowds that are spelt out; the rest are counted
 
 
 @dataclass(frozen=True, order=True)
