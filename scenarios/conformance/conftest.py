@@ -1,5 +1,6 @@
 """Joins pytest to the stage: one sender for all tests, progress, and what is left in the run folder."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -51,10 +52,12 @@ def _begin(config: pytest.Config) -> tuple[Stage, list[int]]:
         )
     profile = load_profile(Path(profile_path))
     facts = open_run(Path(run)).facts
-    seed = config.getoption("--stepup-seed")
+    dealt = list((facts.get("deal") or {}).get("conformance", [])) or [user.index for user in profile.pool.users]
+    usable = sum(user.index in dealt and bool(user.usable) for user in profile.pool.active)
+    given = config.getoption("--stepup-seed")
+    seed = int(os.environ.get(ENV_SEED, "1")) if given is None else given
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    stage = Stage(profile, Path(run), worker, int(os.environ.get(ENV_SEED, "1")) if seed is None else seed)
-    return stage, list((facts.get("deal") or {}).get("conformance", []))
+    return Stage(profile, Path(run), worker, seed, usable), dealt
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -132,4 +135,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = int(ExitCode.USAGE)
     if PROGRESS.config is not None:
+        with contextlib.suppress(pytest.exit.Exception, pytest.skip.Exception):
+            session.config.stash[STAGE].recheck()
         PROGRESS.tell()

@@ -20,7 +20,7 @@ from harness.profile import Profile
 from harness.redact import Redactor
 from harness.spec import load_spec
 from scenarios.conformance.classify import intents_of, key_number, token_user
-from scenarios.conformance.draft import Draft
+from scenarios.conformance.draft import Draft, draft_for
 from scenarios.conformance.evidence import Evidence, answered
 from scenarios.conformance.ledger import Ledger
 from scenarios.conformance.pace import Pace
@@ -30,7 +30,8 @@ from scenarios.conformance.wire import Answer, Wire
 KEPT_BODY: Final = 2048  # bytes; what matters of a body stands at its beginning
 CONNECT_TRIES: Final = 30  # 0.1 s apart: a target that is being started anew is waited for
 DEAD_AFTER: Final = 3  # requests in a row that end in a timeout
-GARBAGE_AFTER: Final = 20  # answers in a row that are no HTTP
+GARBAGE_AFTER: Final = 20  # requests in a row that are answered by no HTTP, or by a closed connection
+HOPELESS_AFTER: Final = 40  # cases that all failed before the first one passed
 RETRIES_LIMITED: Final = 3
 LONGEST_RETRY_S: Final = 10.0
 # A gateway may answer these before the service sees them, in a form of its own.
@@ -79,15 +80,18 @@ class Counts:
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)  # intent -> status -> how often
     timeouts: int = 0
     garbage: int = 0
+    checked: int = 0
+    hopeful: bool = False
 
 
 class Stage:
-    """A target under test, with the record of everything that was sent to it."""
+    """A target under test, with the record of everything that was sent to it, by up to `usable` users."""
 
-    def __init__(self, profile: Profile, run: Path, worker: str, seed: int) -> None:
+    def __init__(self, profile: Profile, run: Path, worker: str, seed: int, usable: int) -> None:
         self.profile = profile
         self.run = run
         self.seed = seed
+        self.usable = usable
         self.spec = load_spec()
         self.redactor = Redactor(profile.secrets())
         self.recorder = Recorder(run / "history", "conformance", worker, self.redactor)
@@ -169,7 +173,8 @@ class Stage:
     def _alive(self, answer: Answer) -> None:
         base = self.profile.target.base_url
         self.counts.timeouts = self.counts.timeouts + 1 if answer.error == "timeout" else 0
-        self.counts.garbage = self.counts.garbage + 1 if answer.error.startswith(("not HTTP", "too large")) else 0
+        spoke = answer.status or answer.error in ("timeout", "connect")
+        self.counts.garbage = 0 if spoke else self.counts.garbage + 1
         if answer.error == "connect":
             self.end(f"the target at {base} can no longer be reached", ExitCode.UNREACHABLE)
         if self.counts.timeouts >= DEAD_AFTER:
@@ -177,7 +182,7 @@ class Stage:
                 f"the target at {base} left {DEAD_AFTER} requests in a row without an answer", ExitCode.UNREACHABLE
             )
         if self.counts.garbage >= GARBAGE_AFTER:
-            told = f"{GARBAGE_AFTER} answers in a row ({answer.error})"
+            told = f"{GARBAGE_AFTER} requests in a row got no HTTP answer ({answer.error})"
             self.end(f"the target at {base} does not speak HTTP: {told}", ExitCode.UNREACHABLE)
 
     def end(self, message: str, code: ExitCode) -> None:
@@ -211,8 +216,19 @@ class Stage:
         self._lost(reply)
         problem = self.problem(reply)
         if problem:
+            self._give_up(reply)
             raise CaseFailed(self.failure(reply, problem))
+        self.counts.hopeful = True
         return reply
+
+    def _give_up(self, reply: Reply) -> None:
+        """End the stage where nothing at all is answered as it should: thousands of failures would say no more."""
+        self.counts.checked += 1
+        if not self.counts.hopeful and self.counts.checked >= HOPELESS_AFTER:
+            told = f"the last one was answered {answered(reply.answer)[:200]}"
+            self.end(
+                f"each of the first {HOPELESS_AFTER} cases failed, so the rest was not tried; {told}", ExitCode.FAILED
+            )
 
     def problem(self, reply: Reply) -> str:
         """What is wrong about an answer to its case; empty where nothing is."""
@@ -231,12 +247,22 @@ class Stage:
         user = reply.user
         if reply.status != 401 or allows(reply.allowed, 401) or user is None or user.state != "active":
             return
-        from scenarios.conformance.draft import draft_for
+        if self._plain(user).status != 401:
+            return
+        self.expired.setdefault(user.index, reply.case)
+        if len(self.expired) >= self.usable:
+            told = f"the tokens of all {self.usable} users are no longer accepted"
+            self.end(f"{told}: have they expired?", ExitCode.UNREACHABLE)
+        pytest.skip(f"the token of user {user.index} is no longer accepted: has it expired?")
 
-        again = self.send(draft_for(user, (user.usable or self.spec.channels)[0]))
-        if again.status == 401:
-            self.expired.setdefault(user.index, reply.case)
-            pytest.skip(f"the token of user {user.index} is no longer accepted: has it expired?")
+    def _plain(self, user: User) -> Reply:
+        return self.send(draft_for(user, (user.usable or self.spec.channels)[0]))
+
+    def recheck(self) -> None:
+        """Ask once more with each token that seemed to have expired: one that is served again had not."""
+        self.begin("recheck", "recheck")
+        for user in [one for one in self.profile.pool.users if one.index in self.expired]:
+            self._plain(user)
 
     def failure(self, reply: Reply, problem: str) -> str:
         """The message of a failed case."""
@@ -258,7 +284,8 @@ class Stage:
         self.recorder.close(sent=self.counts.sent + self.control.calls)
 
     def facts(self) -> dict[str, Any]:
-        return {"sent": self.counts.sent, "statuses": self.counts.statuses}
+        """What of the contract was reached: how often each kind of request was answered by each status."""
+        return {"sent": self.counts.sent, "statuses": self.counts.statuses, "expired": list(self.expired)}
 
 
 def _wait_s(answer: Answer) -> float:
