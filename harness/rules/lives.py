@@ -242,13 +242,18 @@ def _settles(history: History, profile: Profile, pushes: Pushes, kind: Ints) -> 
 
 
 def _owners(pushes: Pushes, kind: Ints, challenges: set[str]) -> dict[str, set[tuple[int, int]]]:
-    """For each of these ids the tokens and operations that it was given to."""
-    wanted = np.flatnonzero((kind == ISSUED) & np.append(pushes.ids.isin(challenges), False)[pushes.id])
-    owners: dict[str, set[tuple[int, int]]] = {}
-    for place in wanted:
-        whose = (int(pushes.token[place]), int(pushes.op[place]))
-        owners.setdefault(str(pushes.ids[pushes.id[place]]), set()).add(whose)
-    return owners
+    """For each of these ids the tokens and operations that may have been given it first.
+
+    What a token of a person is given may be a replay of what another one, whose answer was lost, had asked for.
+    """
+    given = np.flatnonzero((kind == ISSUED) & np.append(pushes.ids.isin(challenges), False)[pushes.id])
+    ops: dict[str, set[int]] = {}
+    for place in given:
+        ops.setdefault(str(pushes.ids[pushes.id[place]]), set()).add(int(pushes.op[place]))
+    asked: dict[int, set[int]] = {}
+    for place in np.flatnonzero((kind <= UNKNOWN) & np.isin(pushes.op, pushes.op[given])):
+        asked.setdefault(int(pushes.op[place]), set()).add(int(pushes.token[place]))
+    return {one: {(token, op) for op in mine for token in asked[op]} for one, mine in ops.items()}
 
 
 def _moot(lives: Lives) -> Flags:

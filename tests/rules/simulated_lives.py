@@ -196,7 +196,7 @@ class Run:
         """The exchanges of a run of `until` ms."""
         self._before_the_run()
         for token in range(len(self.pool)):
-            for _ in range(self.rng.choice([1, 2, 4])):
+            for _ in range(self.rng.choice([1, 2, 3])):
                 self._at(self.rng.random() * until / 2, partial(self._act, token=token, until=until))
         for _ in range(self.rng.choice([0, 0, 1, 2])):
             self._at(self.rng.random() * until, self._reset)
