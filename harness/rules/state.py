@@ -134,7 +134,7 @@ def _unexplained(lives: Lives, refusals: Refusals) -> Found:
     why = "a pending challenge is no obstacle here" if allowed else "no challenge of it can have been pending"
 
     def say(n: int) -> str:
-        return f"user {token[n]} was refused a challenge with {status[n]}, but {why}, and none of its token was settled"
+        return f"user {token[n]} was refused a challenge with {status[n]}, but {why}, and none had been settled"
 
     return _found((proof, row), say)
 

@@ -17,9 +17,9 @@ from tests.rules.random_calls import crowded_calls, random_calls, random_terms
 from tests.rules.slow_search import fits
 
 RULE = RULES["stepup-linearisable"]
-STATE = {"status": 409, "code": "STATE_INVALID"}
-LIMIT = {"status": 409, "code": "CHALLENGE_LIMIT_EXCEEDED"}
-SETTLES = {"control": {"accept": "POST /accept/{challenge_id}"}}
+STATE: dict[str, Any] = {"status": 409, "code": "STATE_INVALID"}
+LIMIT: dict[str, Any] = {"status": 409, "code": "CHALLENGE_LIMIT_EXCEEDED"}
+SETTLES: dict[str, Any] = {"control": {"accept": "POST /accept/{challenge_id}"}}
 
 
 def mixed(seed: int) -> tuple[list[Call], Terms]:
@@ -124,8 +124,8 @@ def accept(sent: float, received: float, challenge: str, user: int = 0, **more: 
 
 
 def test_tokens_of_one_person_share_the_limit_but_not_what_was_settled() -> None:
-    limit = {"limits": {"challenges": {"count": 2, "window": "1h"}}, **SETTLES}
-    rows = [
+    limit: dict[str, Any] = {"limits": {"challenges": {"count": 2, "window": "1h"}}, **SETTLES}
+    rows: list[dict[str, Any]] = [
         {"t": [0, 5], "op": "reset"},
         {"t": [10, 20], "id": "a"},
         accept(30, 40, "a"),
@@ -139,15 +139,15 @@ def test_tokens_of_one_person_share_the_limit_but_not_what_was_settled() -> None
 
 
 def test_a_limit_of_the_programme_is_not_held_against_one_user() -> None:
-    limit = {"limits": {"challenges": {"count": 2, "window": "1h", "scope": "programme"}}}
-    rows = [{"t": [0, 5], "op": "reset"}, *({"t": [10 + n, 20 + n], **LIMIT} for n in range(10))]
+    limit: dict[str, Any] = {"limits": {"challenges": {"count": 2, "window": "1h", "scope": "programme"}}}
+    rows: list[dict[str, Any]] = [{"t": [0, 5], "op": "reset"}, *({"t": [10 + n, 20 + n], **LIMIT} for n in range(10))]
     assert judged(rows, limit).status == "pass"
-    replay = [{"t": [6, 8], "ref": "r", "id": "a"}, {"t": [30, 40], "ref": "r", **LIMIT}]
+    replay: list[dict[str, Any]] = [{"t": [6, 8], "ref": "r", "id": "a"}, {"t": [30, 40], "ref": "r", **LIMIT}]
     assert judged([*rows, *replay], limit).status == "fail"
 
 
 def test_what_a_reset_of_unknown_outcome_may_have_changed_is_not_judged() -> None:
-    rows = [{"t": [0, 10], "id": "a"}, accept(20, 30, "a"), {"t": [60, 70], "id": "b"}]
+    rows: list[dict[str, Any]] = [{"t": [0, 10], "id": "a"}, accept(20, 30, "a"), {"t": [60, 70], "id": "b"}]
     assert judged(rows, SETTLES).status == "fail"
     assert judged([*rows, {"t": [40, 50], "op": "reset", "status": 0}], SETTLES).status != "fail"
     early = {"t": [-30, -29], "op": "reset", "status": 503}
@@ -157,7 +157,7 @@ def test_what_a_reset_of_unknown_outcome_may_have_changed_is_not_judged() -> Non
 
 
 def test_an_operation_with_two_ids_is_left_to_the_rules_about_replays() -> None:
-    rows = [{"t": [0, 10], "ref": "r", "id": "a"}, {"t": [0, 10], "ref": "r", "id": "b"}]
+    rows: list[dict[str, Any]] = [{"t": [0, 10], "ref": "r", "id": "a"}, {"t": [0, 10], "ref": "r", "id": "b"}]
     rows += [accept(20, 30, "a"), {"t": [40, 50], **STATE}, {"t": [60, 70], "ref": "r", "id": "c"}]
     assert judged(rows, SETTLES).status != "fail"
 
@@ -166,7 +166,7 @@ def test_the_user_of_undecided_calls_is_named(monkeypatch: pytest.MonkeyPatch) -
     from harness.rules import linearisable
 
     monkeypatch.setattr(linearisable, "BUDGET", 3)
-    limit = {"limits": {"challenges": {"count": 9, "window": "410ms"}}, **SETTLES}
+    limit: dict[str, Any] = {"limits": {"challenges": {"count": 9, "window": "410ms"}}, **SETTLES}
     rows = [{"t": [n, 400 - n], "user": 3, "id": f"{n}"} for n in range(30)]
     verdict = judged(rows, limit)
     assert verdict.status == "inconclusive"
