@@ -8,18 +8,19 @@ from reports import frames, notable
 from reports.limits import challenges_seen, coded, rate_bound, rate_seen, replays_seen
 from tests.history_files import make_history
 
+Rows = list[dict[str, Any]]
 SECOND = 10**9
 RATE = RateLimit(3, SECOND)
 RESET: dict[str, Any] = {"op": "reset", "status": 204, "user": -1}
 
 
-def rate(rows: list[dict[str, Any]], limit: RateLimit = RATE) -> dict[str, Any]:
+def rate(rows: Rows, limit: RateLimit = RATE) -> dict[str, Any]:
     told = rate_seen(coded(*make_history(rows)), limit)
     assert told is not None
     return told
 
 
-def challenges(rows: list[dict[str, Any]], limit: ChallengeLimit) -> dict[str, Any]:
+def challenges(rows: Rows, limit: ChallengeLimit) -> dict[str, Any]:
     told = challenges_seen(coded(*make_history(rows)), limit)
     assert told is not None
     return told
@@ -38,7 +39,7 @@ def test_only_what_surely_lies_in_a_window_is_counted() -> None:
 
 
 def test_replays_and_refusals_take_no_place_unless_declared() -> None:
-    rows = [{"t": [n, n + 1], "ref": "a", "id": "c"} for n in range(5)]
+    rows: Rows = [{"t": [n, n + 1], "ref": "a", "id": "c"} for n in range(5)]
     rows += [{"t": [9, 10], "status": 429}, {"t": [11, 12], "status": 401}, {"t": [13, 14], "status": 409}]
     assert rate(rows)["scopes"] == [{"scope": 0, "most": 2, "admitted": 2, "refused": 1}]
     counted = RateLimit(3, SECOND, counts_replays=True)
@@ -46,7 +47,7 @@ def test_replays_and_refusals_take_no_place_unless_declared() -> None:
 
 
 def test_counts_begin_anew_with_a_reset() -> None:
-    rows = [{"t": [0, 1]}, {"t": [2, 3]}, {"t": [10, 20], **RESET}, {"t": [15, 16]}, {"t": [30, 31]}]
+    rows: Rows = [{"t": [0, 1]}, {"t": [2, 3]}, {"t": [10, 20], **RESET}, {"t": [15, 16]}, {"t": [30, 31]}]
     assert rate(rows)["scopes"] == [{"scope": 0, "most": 2, "admitted": 4, "refused": 0}]
 
 
@@ -60,7 +61,7 @@ def test_scopes_are_keys_users_or_all() -> None:
 def test_the_fullest_window_is_that_of_an_exhaustive_search() -> None:
     rng = random.Random(5)
     for _ in range(60):
-        rows = [{"t": [at, at + rng.uniform(1, 600)], "user": rng.choice([0, 8])}
+        rows: Rows = [{"t": [at, at + rng.uniform(1, 600)], "user": rng.choice([0, 8])}
                 for at in sorted(rng.uniform(0, 4000) for _ in range(rng.randrange(1, 30)))]  # fmt: skip
         found = {row["scope"]: row["most"] for row in rate(rows)["scopes"]}
         for key, user in ((0, 0), (1, 8)):
@@ -76,7 +77,7 @@ def test_bounds_follow_the_algorithm() -> None:
 
 
 def test_a_series_shows_the_fullest_window_and_the_refusals_of_each_step() -> None:
-    rows = [{"t": [0, 1]}, {"t": [5, 6]}, {"t": [250, 251], "status": 429}]
+    rows: Rows = [{"t": [0, 1]}, {"t": [5, 6]}, {"t": [250, 251], "status": 429}]
     series = rate(rows)["series"]
     assert [(row["at_s"], row["most"], row["refused"]) for row in series] == [(0.0, 2, 0), (0.1, 0, 0), (0.2, 0, 1)]
 
@@ -101,7 +102,7 @@ def test_many_counts_share_a_bar() -> None:
 
 
 def test_replays_are_told_by_age_and_by_id() -> None:
-    rows = [
+    rows: Rows = [
         {"t": [0, 10], "ref": "a", "id": "1"},
         {"t": [5, 12], "ref": "a", "id": "1"},  # overlapping
         {"t": [15, 16], "ref": "a", "id": "1"},  # 5 ms after the first answer
@@ -131,7 +132,7 @@ def test_nothing_at_all_is_shown_as_nothing() -> None:
 
 
 def test_what_the_harness_gave_up_is_neither_lost_nor_odd() -> None:
-    rows = [
+    rows: Rows = [
         {"t": [0, 1]},
         {"t": [2, 3], "status": 0, "error": "closed by us before the answer"},
         {"t": [4, 5], "status": 0, "error": "timed out"},
