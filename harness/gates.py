@@ -88,6 +88,16 @@ def _latency(percent: float) -> Callable[[float, _Load], _Figure]:
     return figure
 
 
+def _lateness(percent: float) -> Callable[[float, _Load], _Figure]:
+    """How late requests were sent, whoever made them wait: a generator without time, or no connection that was free."""
+
+    def figure(limit: float, load: _Load) -> _Figure:
+        value = float(np.percentile((load.frame["sent"] - load.frame["intended"]).to_numpy(), percent))
+        return _Figure(value, f"sent {value / 1e6:,.2f} ms late, at most {limit / 1e6:,.2f} ms", value <= limit)
+
+    return figure
+
+
 def _needed(percent: float) -> int:
     """The fewest samples of which one lies above the percentile; median and largest mean something of any number."""
     return 1 if percent in (50.0, 100.0) else round(100.0 / (100.0 - percent))
@@ -113,6 +123,8 @@ def _throughput(limit: float, load: _Load) -> _Figure:
 
 FIGURES: Final[dict[str, Callable[[float, _Load], _Figure]]] = {
     **{f"latency_{name}": _latency(percent) for name, percent in PERCENTILES.items()},
+    "lateness_p99": _lateness(99.0),
+    "lateness_max": _lateness(100.0),
     "error_rate": _error_rate,
     "throughput": _throughput,
 }

@@ -63,6 +63,12 @@ def test_latencies_are_the_percentiles_of_numpy_from_the_intended_time(name: str
     assert missed["status"] == "fail"
 
 
+def test_lateness_is_from_the_intended_time_to_the_first_byte() -> None:
+    rows = [*steady(4), {"t": [57, 60], "intended": 50}]
+    assert one_gate("lateness_max", 7 * MS, rows)["value"] == 7 * MS
+    assert status("lateness_max", 6 * MS, rows) == "fail"
+
+
 def test_a_request_without_an_answer_took_as_long_as_it_was_waited_for() -> None:
     rows = [*steady(3), {"t": [30, 10_030], "status": 0, "error": "timeout"}]
     assert one_gate("latency_max", 50 * MS, rows)["value"] == 10_000 * MS
