@@ -5,6 +5,7 @@ that scopes under their limit stay unharmed by those at theirs. Wants thousands 
 in a thousand is seen with 95 % by 3,000.
 """
 
+from bisect import bisect
 from collections.abc import Callable
 from itertools import accumulate
 from time import monotonic_ns
@@ -75,6 +76,7 @@ class Traffic:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._rng = work.rng("traffic")
+        self._random = self._rng.random
         self._tokens = list(work.tokens)
         self._rng.shuffle(self._tokens)
         self._place = 0
@@ -90,7 +92,7 @@ class Traffic:
         token = self._free_token()
         if token is None:
             return None
-        make = self._rng.choices(self._makers, cum_weights=self._weights)[0]
+        make = self._makers[bisect(self._weights, self._random() * self._weights[-1], 0, len(self._weights) - 1)]
         call = make(token) or self._fresh(token) or self._replay(token) or self._refused(token)
         if call is None:
             token.pacer.cancel()
@@ -109,9 +111,14 @@ class Traffic:
         return None
 
     def _replay(self, token: Token) -> Call | None:
-        if not token.made:
+        made = token.made
+        if not made:
             return None
-        return self._work.call(token, *self._rng.choice(token.made), "replay")
+        chosen = made[int(self._random() * len(made))]
+        call = token.replays.get(chosen)
+        if call is None:  # most of what is sent has been sent before, so its bytes are kept
+            call = token.replays[chosen] = self._work.call(token, *chosen, "replay")
+        return call
 
     def _fresh(self, token: Token) -> Call | None:
         keep = int(token.ledger.count * KEPT) if self._work.session.profile.challenges else 0

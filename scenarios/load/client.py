@@ -12,7 +12,7 @@ from typing import Any, Final
 from harness.history import Exchange
 from scenarios.load import green
 from scenarios.load.answers import Answer, BrokenAnswerError, Reader, whole_answer
-from scenarios.load.journal import Call, Journal, Sent
+from scenarios.load.journal import Call, Journal
 from scenarios.load.wire import Dialler, PlainWire
 
 Done = Callable[[Exchange], object]
@@ -126,7 +126,7 @@ class Connection:
         self._dialling, self._given_up = False, ""
         if error:
             now = monotonic_ns()
-            done(self._journal.note(call, Sent(min(intended, began), now, now, -1, written=False), None, error))
+            done(self._journal.note(call, min(intended, began), now, now, -1, None, error, written=False))
         else:
             self.send(call, done, intended)
 
@@ -212,8 +212,11 @@ class Connection:
         if answer is None or not answer.head.keep or answer.extra or (self._wire is not None and self._wire.ended):
             self.close(reset=reset)
         self._reader = None
-        sent = Sent(self._intended, self._sent, received, self.number, written)
-        self._done(self._journal.note(call, sent, answer, error))
+        self._done(
+            self._journal.note(
+                call, self._intended, self._sent, received, self.number, answer, error, written=written
+            )
+        )  # fmt: skip
 
 
 def _nobody(_: Exchange) -> None:

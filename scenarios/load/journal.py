@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from harness.answer import NOTHING, read_answer
 from harness.answer import Answer as Read
@@ -13,6 +13,7 @@ from scenarios.load.answers import Answer
 LONGEST_BODY: Final = 2048  # characters kept of an odd answer
 LONGEST_HEADERS: Final = 4096
 # The plain success, by far the most frequent body, can be read without a JSON parser and means the same.
+_tuple: Any = tuple.__new__
 _PLAIN: Final = re.compile(rb'\{"id": ?"([0-9A-Za-z._:-]{1,200})"\}')
 
 
@@ -32,16 +33,6 @@ class Call(NamedTuple):
     wire: bytes
 
 
-class Sent(NamedTuple):
-    """When and where a call was sent; `written` is False when not one byte of it can have reached the target."""
-
-    intended: int
-    sent: int
-    received: int
-    connection: int
-    written: bool = True
-
-
 class Journal:
     """Records exchanges. `sent` counts those that were begun; `fresh` gathers rows for statistics until taken."""
 
@@ -51,24 +42,33 @@ class Journal:
         self._add = recorder.add
         self._fits: dict[tuple[str, int, str], bool] = {}
 
-    def note(self, call: Call, sent: Sent, answer: Answer | None, error: str = "") -> Exchange:
-        """Record what became of a call; `error` says why there is no answer."""
+    def note(
+        self, call: Call, intended: int, sent: int, received: int, connection: int, answer: Answer | None,
+        error: str = "", *, written: bool = True,
+    ) -> Exchange:  # fmt: skip
+        """Record what became of a call; `error` says why there is no answer.
+
+        `written` is False when not one byte of it can have reached the target.
+        """
         self.sent += 1
-        status, read, retry_after = 0, NOTHING, None
+        status, read, retry_after, size = 0, NOTHING, None, 0
         kept: tuple[str | None, str | None] = (None, None)
         if answer is not None:
-            status, retry_after = answer.head.status, answer.head.retry_after
+            head = answer.head
+            status, retry_after, size = head.status, head.retry_after, len(answer.body)
             read = _read(answer)
             if status != 200 or read.fault or answer.extra:
                 kept = self._kept(call, answer, read)
-        outcome = outcome_of(status, was_sent=sent.written)
-        exchange = Exchange(
-            *call[:10], sent.intended, sent.sent, sent.received, status, outcome, read.error_code, read.challenge_id,
-            retry_after, read.fault, error, sent.connection, *kept, 0,
+        outcome = "ok" if status == 200 else outcome_of(status, was_sent=written)
+        error_code, challenge_id, fault = read
+        # Made as the tuple that it is: naming all its fields would cost a tenth of what sending a request does.
+        exchange = _tuple(
+            Exchange,
+            call[:10] + (intended, sent, received, status, outcome, error_code, challenge_id, retry_after, fault, error,
+                         connection, *kept, 0),
         )  # fmt: skip
         self._add(exchange)
-        size = len(answer.body) if answer is not None else 0
-        self.fresh.append((call.scenario, sent.received - sent.intended, status, outcome, error, size))
+        self.fresh.append((call[0], received - intended, status, outcome, error, size))
         return exchange
 
     def _kept(self, call: Call, answer: Answer, read: Read) -> tuple[str | None, str | None]:

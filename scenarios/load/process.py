@@ -147,7 +147,9 @@ class LoadProcess:
 
     def _answered(self, exchange: Any) -> None:
         assert self._session is not None
-        self._session.tokens[exchange.user].pacer.give_back(exchange.received, lost=exchange.outcome == "unknown")
+        pacer = self._session.tokens[exchange.user].pacer
+        if pacer.count:
+            pacer.give_back(exchange.received, lost=exchange.outcome == "unknown")
         self.watch.note(exchange)
 
     def _keep_up(self) -> None:

@@ -32,6 +32,7 @@ class Token:
     ledger: Ledger
     made: list[tuple[str, str]] = field(default_factory=list)
     known: set[tuple[str, str]] = field(default_factory=set)
+    replays: dict[tuple[str, str], Call] = field(default_factory=dict)
     free_at: int = 0  # where one challenge may be in flight: when the pending one has expired
     settled: bool = False
 
@@ -84,6 +85,7 @@ class Session:
         for token in self.tokens.values():
             token.made.clear()
             token.known.clear()
+            token.replays.clear()
             token.free_at = 0
 
     def rng(self, *names: object) -> random.Random:

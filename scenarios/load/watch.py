@@ -29,7 +29,9 @@ class Watch:
     def note(self, exchange: Exchange) -> None:
         """Take one exchange into account."""
         if exchange.status:
-            self._answered, self._failed, self._reached = exchange.received, 0, 0
+            self._answered = exchange.received
+            if self._failed:
+                self._failed = self._reached = 0
         elif not exchange.error.startswith(GIVEN_UP):
             self._failed += 1
             self._reached += not exchange.error.startswith("connect")

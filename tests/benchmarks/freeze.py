@@ -155,7 +155,7 @@ def main() -> None:
                 continue
             found[tool] = row
             print(f"{tool:<12}" + "".join(f"{value:>12.1f}" for value in row.values()), flush=True)
-    told = {name: row and {f"p{k:g}": round(v, 2) for k, v in row.items()} for name, row in found.items()}
+    told = {name: row and {f"p{point:g}": round(row[point], 2) for point in POINTS} for name, row in found.items()}
     print(json.dumps(told))
 
 
