@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +20,14 @@ from scenarios.conformance.stage import Stage
 STAGE: Final = pytest.StashKey[Stage]()
 OUTCOME: Final = pytest.StashKey[Outcome]()
 DESK: Final = pytest.StashKey[Desk]()
+NAME: Final = re.compile(r"[\w\[\]+.:/-]+")  # what `-k` takes as one name
 PROGRESS_S: Final = 1.0
-# What spends limits and settles tokens comes last, so that a small pool serves the rest first.
+# What says most for a challenge comes first, what settles tokens and uses up limits last, so that a small pool does.
 ORDER: Final = (
-    "test_matrix", "test_http", "test_generated", "test_credentials", "test_refs", "test_rate", "test_settle",
+    "test_refs", "test_credentials", "test_matrix", "test_http", "test_generated", "test_rate", "test_settle",
     "test_stateful", "test_limits",
 )  # fmt: skip
+SPOILS: Final = ("limited", "accepted", "declined")  # rows of the matrix that leave a user in such a state come last
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,12 +84,22 @@ def desk(pytestconfig: pytest.Config) -> Desk:
 
 @pytest.fixture(autouse=True)
 def _named(request: pytest.FixtureRequest, stage: Stage) -> None:
-    stage.begin(request.node.path.stem.removeprefix("test_"), request.node.name)
+    whole = request.node.name
+    name = whole if NAME.fullmatch(whole) else whole.partition("[")[0]
+    stage.begin(request.node.path.stem.removeprefix("test_"), name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {name: number for number, name in enumerate(ORDER)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, str, int]:
+    """Where a test stands in the order; rows that need the same spoilt user stand together."""
+    callspec: Any = getattr(item, "callspec", None)
+    row = callspec.params.get("row") if callspec is not None else None
+    spoilt = SPOILS.index(row.role) + 1 if row is not None and row.role in SPOILS else 0
+    place = ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
+    return spoilt, row.channel if spoilt else "", place
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

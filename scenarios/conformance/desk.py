@@ -13,9 +13,8 @@ from scenarios.conformance.stage import Reply, Stage
 Role = Literal[
     "plain", "logged_out", "impersonator", "lacking", "unsupported", "pending", "accepted", "declined", "limited"
 ]
-INTENT_OF: Final[dict[Role, str]] = {
-    "pending": "pending", "accepted": "after-accept", "declined": "after-decline", "limited": "limit-reached"
-}  # fmt: skip
+HOW: Final[dict[Role, Literal["accept", "decline"]]] = {"accepted": "accept", "declined": "decline"}
+INTENT_OF: Final[dict[Role, str]] = {"limited": "limit-reached", "pending": "pending"}
 SHORT_WAIT_S: Final = 1.0  # rather than a reset, which makes the target forget what history rules look at
 LONG_WAIT_S: Final = 15.0  # for one case, where the target cannot be reset
 ALL_WAITS_S: Final = 120.0  # for the whole stage
@@ -34,10 +33,11 @@ class Desk:
         self._kept: dict[tuple[Role, str], User] = {}
         self._waited_s = 0.0
 
-    def find(self, role: Role = "plain", channel: str = "", *, need: int = 1, without: tuple[int, ...] = ()) -> User:
+    def find(self, role: Role = "plain", channel: str = "", *, need: int = 1) -> User:
         """A user in this role who can use `channel` (any where empty) and be issued `need` challenges.
 
-        `without` are persons that will not do. Skips the test, with the reason, where the pool has none.
+        Skips the test, with the reason, where the pool has none. With a need of 0, or another role, what stands in the
+        way of a challenge does not matter.
         """
         if role in ("logged_out", "impersonator"):
             return self._of_state(role)
@@ -49,30 +49,36 @@ class Desk:
             return self._first(lambda user: channel in user.unsupported, f"whose programme does not offer {channel}")
         if role != "plain":
             return self._in_state(role, channel)
-        fits = [user for user in self.users if self._fits(user, channel) and user.person not in without]
+        fits = [user for user in self.users if self._fits(user, channel)]
         if not fits:
-            self._lacks(
-                f"no active user enrolled on {channel or 'a channel'}" + (" besides those in use" if without else "")
-            )
+            self._lacks(f"no active user enrolled on {channel or 'a channel'}")
         return self._use(self._unspent(fits, need))
 
-    def next(self) -> User:
-        """Any usable user, one with nothing in the way where there is one; the user decides what may be expected."""
-        fits = [user for user in self.users if self._fits(user, "")]
+    def next(self, channel: str = "") -> User:
+        """Any user of a channel, one with nothing in the way where there is one: what may be expected follows."""
+        fits = [user for user in self.users if self._fits(user, channel)]
         if not fits:
-            self._lacks("no active user left whose token is accepted")
+            self._lacks(f"no active user enrolled on {channel or 'a channel'}")
         in_turn = sorted(fits, key=self._last_use)
-        return self._use(next((user for user in in_turn if self._clear(user, 1)), in_turn[0]))
+        clear = next((user for user in in_turn if self._clear(user, 1)), None)
+        if clear is None and self.reset():
+            clear = next((user for user in in_turn if self._clear(user, 1)), None)
+        return self._use(clear or in_turn[0])
+
+    def room(self) -> int:
+        """How many challenges can be issued now to users with nothing in the way."""
+        now = time.monotonic_ns()
+        clear = [user for user in self.users if self._fits(user, "") and self._clear(user, 1)]
+        limit = self.stage.profile.challenges
+        by_programme = limit is not None and limit.scope == "programme"
+        scopes = {user.programme if by_programme else user.person: user for user in clear}
+        one_each = self.stage.profile.policy.in_flight == "reject"
+        return sum(1 if one_each else self.stage.ledger.left(user, now) for user in scopes.values())
 
     def key_of_other_programme(self, user: User) -> str:
         """An api-key that is good, but of another programme than the user's."""
         key = next((one.api_key for one in self.stage.profile.pool.users if one.programme != user.programme), None)
         return key if key is not None else self._lacks("users of one programme only")
-
-    def key_beside(self, user: User) -> User | None:
-        """Another user with another api-key, preferably of the same programme."""
-        others = [one for one in self.stage.profile.pool.users if one.key != user.key]
-        return next((one for one in others if one.programme == user.programme), others[0] if others else None)
 
     def login_beside(self, user: User) -> User:
         """Another token of the same person."""
@@ -146,11 +152,8 @@ class Desk:
 
     def _in_state(self, role: Role, channel: str) -> User:
         """A user whose token is in a state; one is made and used for all cases that ask for it."""
-        wanted = {"accepted": "after-accept", "declined": "after-decline", "limited": "limit-reached"}.get(
-            role, "pending"
-        )
         kept = self._kept.get((role, channel))
-        if kept is not None and wanted in self.stage.ledger.states(kept, time.monotonic_ns())[0]:
+        if kept is not None and self._is_still(kept, role, channel):
             return kept
         user = self.find("plain", channel, need=1)
         if role == "pending":
@@ -158,9 +161,21 @@ class Desk:
         elif role == "limited":
             self.drive(user, channel)
         else:
-            self.settle(user, channel, "accept" if role == "accepted" else "decline")
+            self.settle(user, channel, HOW[role])
         self._kept[(role, channel)] = user
         return user
+
+    def _is_still(self, user: User, role: Role, channel: str) -> bool:
+        """Whether a token is in a state still; where a reset made that open, the token itself is asked."""
+        sure, unsure = self.stage.ledger.states(user, time.monotonic_ns())
+        wanted = f"after-{HOW[role]}" if role in HOW else INTENT_OF.get(role, role)
+        if wanted in sure or role not in HOW or wanted not in unsure:
+            return wanted in sure
+        reply = self.stage.send(draft_for(user, channel))
+        still = reply.status in (400, 409) and not reply.limited
+        if still:
+            self.stage.ledger.settle(user, HOW[role])
+        return still
 
     def drive(self, user: User, channel: str) -> int:
         """Issue challenges until the user's scope has as many as the limit allows; how many it took."""
@@ -198,6 +213,8 @@ class Desk:
     def _unspent(self, fits: list[User], need: int) -> User:
         """The one used longest ago of those with nothing in the way; waits or resets until there is one."""
         in_turn = sorted(fits, key=self._last_use)
+        if need == 0:
+            return in_turn[0]
         for _ in range(3):
             clear = next((user for user in in_turn if self._clear(user, need)), None)
             if clear is not None:
@@ -216,7 +233,7 @@ class Desk:
         now = time.monotonic_ns()
         sure, unsure = self.stage.ledger.states(user, now)
         blocking = (sure | unsure) - ({"pending"} if self.stage.profile.policy.in_flight == "allow" else set())
-        return not blocking and (need == 0 or self.stage.ledger.left(user, now) >= need)
+        return not blocking and self.stage.ledger.left(user, now) >= need
 
     def _make_room(self, fits: list[User], need: int) -> bool:
         """Wait for the limit's window or reset the target; False where neither helps."""
@@ -238,7 +255,6 @@ class Desk:
         if self.stage.sent_in_case or not self.stage.control.reset():
             return False
         self.stage.ledger.forget()
-        self._kept.clear()
         return True
 
     def _use(self, user: User) -> User:

@@ -28,6 +28,7 @@ class Ledger:
         self._profile = profile
         self.ids: dict[str, Operation | None] = {}
         self.known: dict[Operation, str] = {}
+        self.perhaps: set[Operation] = set()  # operations that may be remembered: unanswered, or from before a reset
         self._spent: dict[int, list[Spent]] = defaultdict(list)
         self._settled: dict[int, str] = {}
         self._doubtful: set[int] = set()
@@ -36,6 +37,7 @@ class Ledger:
     def forget(self) -> None:
         """The target was told to forget limits and challenges; whether settled tokens are settled still is open."""
         self._doubtful |= set(self._settled)
+        self.perhaps |= set(self.known)
         for kept in (self.known, self._spent, self._settled, self._pending):
             kept.clear()
 
@@ -48,6 +50,8 @@ class Ledger:
             return
         spent = Spent(exchange.sent, exchange.received, exchange.outcome == "ok")
         self._spent[self._scope(user)].append(spent)
+        if operation and not spent.sure:
+            self.perhaps.add(operation)
         self._pending[user.index].append(spent)
         if exchange.challenge_id:
             self.ids[exchange.challenge_id] = operation

@@ -156,6 +156,8 @@ class Stage:
                 sure = {"replay"}
             else:
                 sure, unsure = self.ledger.states(user, time.monotonic_ns())
+            if operation in self.ledger.perhaps:
+                sure, unsure = set(), unsure | sure
         return judged_as(intents | sure, self.profile, unsure)
 
     def _reach(self, draft: Draft) -> Answer:

@@ -10,7 +10,7 @@ from scenarios.conformance.stage import Stage
 
 @pytest.mark.parametrize("name", ODDITIES)
 def test_written(name: str, stage: Stage, desk: Desk) -> None:
-    user = desk.find()
+    user = desk.next()
     draft = draft_for(user, user.usable[0], stage.ref(name))
     ODDITIES[name](draft)
     stage.check(stage.send(draft))
