@@ -97,9 +97,9 @@ def _place(item: pytest.Item) -> tuple[int, str, int]:
     """Where a test stands in the order; rows that need the same spoilt user stand together."""
     callspec: Any = getattr(item, "callspec", None)
     row = callspec.params.get("row") if callspec is not None else None
-    spoilt = SPOILS.index(row.role) + 1 if row is not None and row.role in SPOILS else 0
+    spoilt = 0 if row is None or row.role not in SPOILS else SPOILS.index(row.role) + 1
     place = ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
-    return spoilt, row.channel if spoilt else "", place
+    return spoilt, "" if row is None or not spoilt else row.channel, place
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
