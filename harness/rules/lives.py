@@ -1,7 +1,7 @@
 """The lives of tokens in columns: what each asked for and was given, and when it may have been settled."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,18 @@ import pandas as pd
 from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.operations import FOREVER, NONE, Flags, Ints, Pushes, Resets, late, pushes_of, resets_of
+from harness.rules.operations import (
+    FOREVER,
+    NONE,
+    Flags,
+    Ints,
+    Pushes,
+    Resets,
+    late,
+    once_a_history,
+    pushes_of,
+    resets_of,
+)
 
 DRIFT: Final = 2e-4  # of a window: how far the clocks of target and harness may run apart within it
 ISSUED, UNKNOWN, LIMIT, STATE = range(4)  # what an answer says, see `Lives.kind`
@@ -132,21 +143,10 @@ class Lives:
         return found
 
 
+@once_a_history
 def lives_of(history: History, profile: Profile) -> Lives:
-    """The lives of the pool's tokens in a history; the last answer is kept while its history is."""
+    """The lives of the pool's tokens in a history."""
     pushes = pushes_of(history, profile)
-    if _last and _last[0] is pushes:
-        kept: Lives = _last[1]
-        return kept
-    made = _lives(history, profile, pushes)
-    _last[:] = [pushes, made]
-    return made
-
-
-_last: list[Any] = []
-
-
-def _lives(history: History, profile: Profile, pushes: Pushes) -> Lives:
     kind = _kinds(pushes, len(profile.pool.users))
     answered = pushes.success | pushes.refused | (pushes.status == 200)
     until = np.where(answered, pushes.received, late(pushes.received, profile))
