@@ -62,11 +62,10 @@ class Journal:
         outcome = "ok" if status == 200 else outcome_of(status, was_sent=written)
         error_code, challenge_id, fault = read
         # Made as the tuple that it is: naming all its fields would cost a tenth of what sending a request does.
-        exchange = _tuple(
-            Exchange,
-            call[:10] + (intended, sent, received, status, outcome, error_code, challenge_id, retry_after, fault, error,
-                         connection, *kept, 0),
-        )  # fmt: skip
+        exchange: Exchange = _tuple(Exchange, (
+            *call[:10], intended, sent, received, status, outcome, error_code, challenge_id, retry_after, fault, error,
+            connection, *kept, 0,
+        ))  # fmt: skip
         self._add(exchange)
         self.fresh.append((call[0], received - intended, status, outcome, error, size))
         return exchange

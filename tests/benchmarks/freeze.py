@@ -155,7 +155,9 @@ def main() -> None:
                 continue
             found[tool] = row
             print(f"{tool:<12}" + "".join(f"{value:>12.1f}" for value in row.values()), flush=True)
-    told = {name: row and {f"p{point:g}": round(row[point], 2) for point in POINTS} for name, row in found.items()}
+    told = {
+        tool: {f"p{point:g}": round(row[point], 2) for point in POINTS} if row else None for tool, row in found.items()
+    }
     print(json.dumps(told))
 
 
