@@ -105,7 +105,7 @@ LOOKS = [
     Look(retry_after, "1", """retry-after-too-long retry-after-missing retry-after-too-early retry-after-no-number
          retry-after-negative"""),
     Look(effects_of_refusal, 1, "rate-refused-yet-done"),
-    Look(effects_of_no_credentials, ([200, 200], 2), "rate-counts-unauthorised work-before-credentials"),
+    Look(effects_of_no_credentials, ([200, 200], 2), "work-before-credentials"),
     Look(challenges, [[200] * 4 + [LIMIT] * 2, [LIMIT], [LIMIT], [200], [LIMIT], [200]], """challenges-off-by-one
          challenges-one-short challenges-window-short challenges-window-long challenges-unlimited challenges-shared
          challenges-by-channel challenges-per-token challenges-told-as-429 challenges-told-as-state"""),

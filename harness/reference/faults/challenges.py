@@ -116,7 +116,7 @@ class ChallengesProlonged(Service):
 
 
 @fault("challenges-refuse-replays", "at the limit a repeated call is refused as if it were a new one",
-       "idempotent-replay", "challenge-limit-lower")  # fmt: skip
+       "challenge-limit-replay-free", "idempotent-replay", "challenge-limit-lower")  # fmt: skip
 class ChallengesRefuseReplays(Service):
     def known(self, call: Call) -> str | None:
         known = super().known(call)

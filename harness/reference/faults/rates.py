@@ -4,8 +4,7 @@
 
 from dataclasses import replace
 
-from harness.reference.answers import Refused, Request, Response
-from harness.reference.faults.access import login_of_token
+from harness.reference.answers import Refused, Request
 from harness.reference.faults.catalogue import fault
 from harness.reference.limits import Limit, TokenBucket, ns, rate_limit
 from harness.reference.people import Login
@@ -159,18 +158,6 @@ class RateRandomRefusals(Service):
         if self.turn % 100 == 0:
             raise Refused(429, wait=ns(1))
         super().check_rate(login, request)
-
-
-@fault("rate-counts-unauthorised", "anybody who knows a token can use up its owner's limit without a key",
-       "auth-first", "rate-limit-lower")  # fmt: skip
-class RateCountsUnauthorised(Service):
-    async def push(self, request: Request) -> Response:
-        response = await super().push(request)
-        login = login_of_token(self.access.people, request)
-        if response.status == 401 and login is not None and self.rate is not None:
-            with self.store.transaction():
-                self.rate.spend(self.rate_scope(login, request), self.clock.now())
-        return response
 
 
 @fault("rate-by-user-of-key", "the limit of a key is kept for each of its users", "rate-limit-upper", **BY_KEY)

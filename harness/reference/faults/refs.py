@@ -131,7 +131,12 @@ class RefsFlushed(Service):
         return super().known(call)
 
 
-@fault("refusal-remembered", "whatever a ref was answered is cached, a 429 too", "ref-not-spent-by-refusal")
+@fault(
+    "refusal-remembered",
+    "whatever a ref was answered is cached, a 429 too",
+    "ref-not-spent-by-refusal",
+    "rate-limit-no-effect",
+)
 class RefusalRemembered(Service):
     def check_rate(self, login: Login, request: Request) -> None:
         key = self.key(self.read(login, request)) if request.refs else None
@@ -146,7 +151,7 @@ class RefusalRemembered(Service):
 
 
 @fault("ref-spent-by-refusal", "the ref is written before the rate is checked, and stays when the check fails",
-       "ref-not-spent-by-refusal")  # fmt: skip
+       "ref-not-spent-by-refusal", "rate-limit-no-effect")  # fmt: skip
 class RefSpentByRefusal(RefusalRemembered):
     def check_rate(self, login: Login, request: Request) -> None:
         if request.refs and self.store.claimed(self.key(self.read(login, request)), self.clock.now()):
