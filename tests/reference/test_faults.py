@@ -101,7 +101,7 @@ LOOKS = [
     Look(fixed_windows, [10, 0, 10], "fixed-window-twice fixed-window-off-by-one"),
     Look(challenges_of_programmes, ([200, LIMIT], [LIMIT], [200]), "programme-limit-by-user programme-limit-for-all"),
     Look(refusals, True, "logged-out-told"),
-    Look(broken_http, (400, 413), "host-unchecked body-unread"),
+    Look(broken_http, (400, 413), "host-unchecked"),
     Look(retry_after, "1", """retry-after-too-long retry-after-missing retry-after-too-early retry-after-no-number
          retry-after-negative"""),
     Look(effects_of_refusal, 1, "rate-refused-yet-done"),

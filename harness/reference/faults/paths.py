@@ -83,10 +83,3 @@ class ChannelTwiceDecoded(Service):
 class HostUnchecked(App):
     def check_host(self, scope: Scope, hosts: list[str]) -> None:
         return
-
-
-@fault("body-unread", "a request is acted on as soon as its header is there, whether or not the rest ever comes",
-       "broken-http-refused")  # fmt: skip
-class BodyUnread(App):
-    def announces_body(self, headers: dict[bytes, list[str]]) -> bool:
-        return False
