@@ -14,13 +14,13 @@ from harness.rules.challenges import challenges_of
 from harness.rules.limited import Limited, by_era
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.told import ago, who
+from harness.rules.wrongful import SHOWN
 
 UNDECLARED: Final = "limits.challenges (count and window) in the profile."
 MORE: Final = "A plan with a challenge-limit stage drives scopes to the limit; a short window or control.reset helps."
 ALONE: Final = "target.exclusive = true in the profile, where nobody else uses the target meanwhile."
 SOURCE: Final = "openapi.yaml 409 CHALLENGE_LIMIT_EXCEEDED; the count and window are those of the profile"
 CLOSE: Final = 0.05  # of the limit: how far from it the highest limit that all refusals allow may be for a pass
-SHOWN: Final = 20  # violations that are spelt out
 
 # For each thing that may wrongly count: what the target did if it counts, and what an occasion to see it is.
 SPEAKS: Final = {
@@ -112,8 +112,7 @@ def _wrong(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int]:
         told += f"{refusals.counted[n]:,} of {count:,} challenges in {window} can have counted{because}"
         places = [place, *refusals.counted_at(n)]
         if cause:
-            missing = count - int(refusals.counted[n])
-            places += refusals.blame.shown(cause, refusals.at.where(np.array([n])), missing).tolist()
+            places += refusals.shown(cause, n).tolist()
         made.append(Violation(_rows(refusals.limited, np.unique(places)), told))
     return tuple(made), len(chosen)
 

@@ -61,6 +61,10 @@ class Refusals:
         chosen = self.wrong[self.blame.explained[cause] if cause else self.blame.none]
         return chosen[np.argsort(self.at.end[chosen], kind="stable")]
 
+    def shown(self, cause: str, n: int) -> Ints:
+        """The places of what a cause counted too at refusal n, one of the earliest that it explains."""
+        return self.blame.shown[cause, int(np.searchsorted(self.wrong, n))]
+
 
 @once_a_history
 def refusals_of(history: History, profile: Profile) -> Refusals:

@@ -8,7 +8,7 @@ from harness.history import History
 from harness.profile import Profile, RateLimit
 from harness.rules.bounds import sliding
 from harness.rules.bounds.sliding import Crowd
-from harness.rules.challenge_limit import ALONE, CLOSE, SHOWN, counts_not
+from harness.rules.challenge_limit import ALONE, CLOSE, counts_not
 from harness.rules.limited import Limited
 from harness.rules.operations import Flags, Ints
 from harness.rules.rate_refusals import OTHERS, REF, STALE, Refusals, refusals_of
@@ -17,6 +17,7 @@ from harness.rules.rate_upper import Upper, upper_of
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.retry_after import MISSING, UNREADABLE, longest, returns_of, told_of
 from harness.rules.told import ago, quoted, who
+from harness.rules.wrongful import SHOWN
 
 UNDECLARED: Final = "limits.rate (count and window) in the profile."
 MORE: Final = "A plan with a rate-limit stage drives scopes to the limit."
@@ -146,8 +147,7 @@ def _wrong(refusals: Refusals, chosen: Ints, cause: str = "") -> tuple[Violation
         told += f"{_declared(refusals.requests.limit)}{SPEAKS.get(cause, '')}"
         places = [place, *refusals.counted_at(n)]
         if cause:
-            missing = refusals.count - int(refusals.counted[n])
-            places += refusals.blame.shown(cause, refusals.at.where(np.array([n])), missing).tolist()
+            places += refusals.shown(cause, n).tolist()
         made.append(Violation(_rows(limited, np.array(places)), told))
     return tuple(made)
 

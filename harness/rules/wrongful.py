@@ -11,6 +11,7 @@ from harness.rules.bounds.lanes import Flags, Ints, Lanes
 
 MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
 ABOUT: Final = 0.9  # of what the best cause explains: others that explain as much are as good
+SHOWN: Final = 20  # violations of a cause that are spelt out
 DOUBT: Final = 10  # refusals that must speak for a cause for each time somebody was served in spite of it
 
 
@@ -84,20 +85,29 @@ def _around(lanes: Lanes, at: Moments) -> Flags:
 
 def shared(rule: str, countable: Lanes, admitted: Lanes) -> Cause:
     """All scopes are counted together."""
-    everybody, served = (Lanes(np.zeros_like(one.scope), one.start, one.end, scopes=1) for one in (countable, admitted))
+    begun, over = np.sort(countable.start), np.sort(countable.end)
+    served_begun, served_over = np.sort(admitted.start), np.sort(admitted.end)
 
     def most(at: Moments) -> Ints:
-        own = sliding.possible(countable, at.scope, at.end, at.cutoff)
-        return sliding.possible(everybody, np.zeros_like(at.scope), at.end, at.cutoff) - own
+        everybody = _until(begun, at.end) - _until(over, np.minimum(at.cutoff, at.end))
+        return everybody - sliding.possible(countable, at.scope, at.end, at.cutoff)
 
     def least(at: Moments) -> Ints:
-        own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
-        return np.maximum(sliding.sure(served, np.zeros_like(at.scope), at.start, at.cutoff) - own, 0)
+        everybody = _until(served_over, at.start) - _until(served_begun, np.minimum(at.cutoff, at.start))
+        return np.maximum(everybody - sliding.sure(admitted, at.scope, at.start, at.cutoff), 0)
 
     def shown(at: Moments) -> Lanes:
         return countable.where((countable.scope != at.scope) & _around(countable, at))
 
     return Cause(rule, most, least, shown)
+
+
+def _until(times: Ints, asked: Ints) -> Ints:
+    """How many of the sorted times are no later than each asked one."""
+    order = np.argsort(asked)
+    counts = np.empty(len(asked), np.int64)
+    counts[order] = np.searchsorted(times, asked[order], side="right")
+    return counts
 
 
 def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> Cause:
@@ -130,19 +140,14 @@ def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> C
 class Blame:
     """For each cause, by its rule, how often it could have shown and which of the wrong refusals it explains.
 
-    `none` are those that nothing explains, or nothing better than that the limit itself is too low.
+    `none` are those that nothing explains, or nothing better than that the limit itself is too low. `shown` gives for
+    a cause and one of the earliest it explains the places of what it counted too, as many as were missing.
     """
 
-    causes: dict[str, Cause]
     occasions: dict[str, int]
     explained: dict[str, Ints]
     none: Ints
-
-    def shown(self, rule: str, at: Moments, missing: int) -> Ints:
-        """The places of the latest `missing` things that a cause counted at one moment."""
-        lanes = self.causes[rule].shown(at)
-        lanes = lanes.where(lanes.place != at.place)
-        return lanes.place[np.argsort(lanes.end, kind="stable")[max(len(lanes) - missing, 0) :]]
+    shown: dict[tuple[str, int], Ints]
 
 
 def blame(
@@ -176,7 +181,22 @@ def blame(
         doubts[cause.rule] = against
     found = _shares(fits, doubts, len(counted))
     none = np.setdiff1d(np.arange(len(counted)), np.concatenate(list(found.values())))
-    return Blame({cause.rule: cause for cause in causes}, occasions, found, none)
+    shown = {
+        (cause.rule, int(n)): _latest(
+            cause.shown(wrong.where(np.array([n]))), int(wrong.place[n]), count - int(counted[n])
+        )
+        for cause in causes
+        for n in found[cause.rule][np.argsort(wrong.end[found[cause.rule]], kind="stable")[:SHOWN]]
+    }
+    return Blame(occasions, found, none, shown)
+
+
+def _latest(lanes: Lanes, itself: int, missing: int) -> Ints:
+    """The places of the latest `missing` intervals, without the refused one."""
+    order = np.argsort(lanes.end, kind="stable")
+    places = lanes.place[order]
+    places = places[places != itself]
+    return places[max(len(places) - missing, 0) :]
 
 
 def _shares(fits: dict[str, Flags], doubts: dict[str, int], many: int) -> dict[str, Ints]:

@@ -33,7 +33,7 @@ class Lanes:
         place = np.arange(len(scope), dtype=np.int64) if place is None else place
         starts = self.places(scope, start)
         if (starts[1:] < starts[:-1]).any():
-            order = np.argsort(starts, kind="stable")
+            order = _order(scope, start, starts, self.scopes)
             starts, scope, start, end, place = (one[order] for one in (starts, scope, start, end, place))
         self.starts, self.scope, self.start, self.end, self.place = starts, scope, start, end, place
 
@@ -97,3 +97,10 @@ class Lanes:
         """The places of a scope's intervals that begin by `end` and do not end by `cutoff`."""
         mine = self.of(scope)
         return self.place[mine][(self.start[mine] <= end) & (self.end[mine] > cutoff)]
+
+
+def _order(scope: Ints, start: Ints, starts: Ints, scopes: int) -> Ints:
+    """What sorts by scope and start; a history is sorted by time already, and few scopes sort in linear time."""
+    if scopes <= 1 << 16 and not (start[1:] < start[:-1]).any():
+        return np.argsort(scope.astype(np.uint16), kind="stable")
+    return np.argsort(starts)
