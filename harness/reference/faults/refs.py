@@ -151,7 +151,7 @@ class RefusalRemembered(Service):
 
 
 @fault("ref-spent-by-refusal", "the ref is written before the rate is checked, and stays when the check fails",
-       "ref-not-spent-by-refusal", "rate-limit-no-effect")  # fmt: skip
+       "ref-not-spent-by-refusal", "rate-limit-no-effect", "stepup-linearisable")  # fmt: skip
 class RefSpentByRefusal(RefusalRemembered):
     def check_rate(self, login: Login, request: Request) -> None:
         if request.refs and self.store.claimed(self.key(self.read(login, request)), self.clock.now()):
