@@ -8,7 +8,7 @@ import numpy as np
 from harness.rules.operations import Ints, Pushes
 from harness.rules.registry import Finding, Violation
 from harness.rules.told import answer, who
-from harness.rules.unexplained import Unexplained
+from harness.rules.unexplained import REASONS, Unexplained
 
 SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 
@@ -16,7 +16,7 @@ SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 def finding_of(
     examined: int, violations: list[Violation], total: int, *, note: str, lacks: str, shortfall: str = ""
 ) -> Finding:
-    violations.sort(key=lambda violation: violation.rows[-1])
+    violations.sort(key=lambda violation: max(violation.rows))
     return Finding(examined, tuple(violations), total, shortfall, note if examined else "", lacks)
 
 
@@ -36,10 +36,13 @@ SAYS: Final = {
 }
 
 
-def refusal(refusals: Unexplained, n: int, reason: str) -> Violation:
+def refusal(refusals: Unexplained, n: int) -> Violation:
     """A valid call that was refused for its ref."""
     pushes, place, proof = refusals.pushes, int(refusals.place[n]), int(refusals.proof[n])
-    cause = int(getattr(refusals, reason)[n])
-    because = SAYS[reason].format(other=answer(pushes, cause), who=who(pushes, cause))
-    told = f"{who(pushes, place)}: refused with {answer(pushes, place)} {because}; other calls of this token are served"
-    return Violation((int(pushes.row[cause]), int(pushes.row[place]), int(pushes.row[proof])), told)
+    cause = int(refusals.cause[n])
+    because = SAYS[REASONS[refusals.reason[n]]].format(other=answer(pushes, cause), who=who(pushes, cause))
+    later = pushes.sent[proof] > pushes.received[place]
+    stands = "other calls of this token are served later" if later else "nobody had settled this token"
+    told = f"{who(pushes, place)}: refused with {answer(pushes, place)} {because}; {stands}"
+    rows = dict.fromkeys(int(pushes.row[n]) for n in (cause, place, proof))
+    return Violation(tuple(rows), told)

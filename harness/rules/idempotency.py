@@ -45,7 +45,7 @@ def idempotent_replay(history: History, profile: Profile) -> Finding:
         int(repeats.sequential.sum()) + len(refused),
         [
             *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "answered")),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
         ],
         len(differing) + len(refused),
         note="calls repeated once their first answer had come",
@@ -75,7 +75,7 @@ def idempotent_concurrent(history: History, profile: Profile) -> Finding:
         max(race.duplicates, len(refused)),
         [
             *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "overlapped")),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
         ],
         len(differing) + len(refused),
         note=f"duplicates in {race.bursts:,} bursts; {seen}",
@@ -107,7 +107,7 @@ def idempotent_after_unknown(history: History, profile: Profile) -> Finding:
         int(repeats.after_unknown.sum()) + len(refused),
         [
             *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "lost")),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
         ],
         len(differing) + len(refused),
         note="calls repeated after an answer of theirs was lost",
@@ -160,7 +160,7 @@ def ref_not_spent_by_refusal(history: History, profile: Profile) -> Finding:
     return finding_of(
         served_afterwards(history, profile) + len(refused) + len(limited),
         [
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "refused")),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
             *each(stuck.pushes, stuck.place, limited, lambda n: _limited_again(stuck, n)),
         ],
         len(refused) + len(limited),

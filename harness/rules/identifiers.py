@@ -44,7 +44,7 @@ def idempotent_scope(history: History, profile: Profile) -> Finding:
         same_ref_elsewhere(shared.pushes) + len(refused),
         [
             *_given_twice(shared, chosen),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "elsewhere")),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
         ],
         int(chosen.sum()) + len(refused),
         note="operations whose ref another user, or the other channel, had as well",
@@ -72,7 +72,7 @@ def ref_exact(history: History, profile: Profile) -> Finding:
         nearly_equal(shared.pushes) + int(chosen.sum()) + len(refused),
         [
             *_given_twice(shared, chosen),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n, "near")),
+            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
         ],
         int(chosen.sum()) + len(refused),
         note="operations with refs nearly equal to another's of the same user and channel",

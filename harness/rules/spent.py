@@ -47,6 +47,7 @@ def stuck_at_429(history: History, profile: Profile) -> Stuck:
     if profile.rate is None or history.gaps:
         return Stuck(pushes_of(history, profile), none, none)
     refusals = refusals_of(history, profile)
-    chosen = refusals.explained(REF)
-    before = [int(refusals.blame.shown(REF, refusals.at.where(np.array([n])), 1)[0]) for n in chosen]
-    return Stuck(refusals.requests.limited.pushes, refusals.at.place[chosen], np.array(before, np.int64))
+    pushes = refusals.requests.limited.pushes
+    place = refusals.at.place[refusals.explained(REF)]
+    before = earliest(pushes.op, pushes.received, pushes.limited & (pushes.ref >= 0) & ~pushes.vague)
+    return Stuck(pushes, place, before[pushes.op[place]])

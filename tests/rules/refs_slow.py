@@ -46,10 +46,13 @@ class Slow:
         bound = profile.target.late_effect_ns
         self.resets: list[tuple[float, float]] = []
         self.pushes: list[Push] = []
+        self.settles: list[tuple[int, int]] = []
         for row, told in enumerate(frame):
             if told["operation"] == "reset" and told["outcome"] != "refused":
                 late = FOREVER if bound is None else told["received"] + bound
                 self.resets.append((told["sent"], late if told["outcome"] == "unknown" else told["received"]))
+            if told["operation"] == "accept":
+                self.settles.append((told["user"], told["sent"]))
             if told["operation"] == "push":
                 self.pushes.append(self._push(row, told))
 
@@ -129,7 +132,8 @@ class Slow:
         """For each rule how many valid calls were refused though nothing but their ref explains it."""
         broken: Counter[str] = Counter()
         for push in self.pushes:
-            if self._suspicious(push) and self._served_later(push) and not self._worked_on(push):
+            stands = self._served_later(push) or self._never_settled(push)
+            if self._suspicious(push) and stands and not self._worked_on(push):
                 rule = self._reason(push)
                 broken[rule] += bool(rule)
         return broken
@@ -155,6 +159,18 @@ class Slow:
             if same and push.success and push.entitled and begun > refused.received:
                 return True
         return False
+
+    def _never_settled(self, refused: Push) -> bool:
+        """Whether the token had a challenge and was not settled since, where it was refused as if it had been."""
+        settled = any(token == refused.token and sent <= refused.received for token, sent in self.settles)
+        served = any(
+            (push.token, push.channel, self.era(push)) == (refused.token, refused.channel, self.era(refused))
+            and push.success
+            and push.entitled
+            and push.received < refused.sent
+            for push in self.pushes
+        )
+        return refused.status in (400, 409) and served and not settled
 
     def _worked_on(self, refused: Push) -> bool:
         if self.profile.policy.concurrent_duplicate != "conflict" or refused.status != 409:
