@@ -50,6 +50,11 @@ class Run:
     seed: int = 0
     command: str = ""
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the target was the embedded service, which ended with its run."""
+        return bool(self.command) and "--profile" not in dict(_flags(self.command))
+
     def options(self, *, plan: bool) -> str:
         """The flags that make another run send the same; `$PROFILE` stands for a profile that is not known."""
         found = _flags(self.command)
@@ -61,7 +66,7 @@ def reproduce(rule: Rule, history: History, violation: Violation, run: Run, prof
     """A shell command for a failed rule. `$TOKEN` and `$API_KEY` are those of the user in the witness, `$OTHER_API_KEY`
     is that of another programme."""
     rows = [history.frame.loc[row] for row in violation.rows]
-    if rule.scope == "exchange" and len(rows) == 1 and _by_curl(rows[0]):
+    if rule.scope == "exchange" and len(rows) == 1 and not run.embedded and _by_curl(rows[0]):
         return curl(rows[0], profile.target.base_url)
     return _again(rows, run)
 

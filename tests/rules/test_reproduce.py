@@ -125,6 +125,13 @@ def test_a_single_exchange_is_shown_by_curl_and_no_secret_stands_in_it() -> None
     assert "key-a" not in command
 
 
+def test_the_embedded_service_has_ended_so_its_stage_is_run_again() -> None:
+    rows = [{"t": [0, 1], "stage": "conformance", "case": "test_one[created]"}]
+    command = command_for("documented-status", rows, Run(2, "stepup run --fault created-201"))
+    assert command == "stepup conformance --fault created-201 --seed 2 -- -k 'test_one[created]'"
+    assert command_for("documented-status", rows, Run(2, "stepup run --profile x.toml")).startswith("curl ")
+
+
 STARTED = Run(7, "stepup run --plan 'my plan.toml' --out x --profile=/tmp/p.toml --fault f-1 -- -k --profile")
 
 
