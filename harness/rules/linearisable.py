@@ -15,6 +15,7 @@ from harness.rules.search import BUDGET, LIMITED, REFUSED, SERVED, Call, Terms, 
 from harness.rules.search.tables import Table, table_of, terms_of
 
 TOTAL: Final = 4_000_000  # configurations over all persons; a minute or two
+PART: Final = 500_000  # exchanges looked at together, which bounds memory
 SHOWN: Final = 10  # contradictions that are brought down to the fewest calls
 NAMED: Final = 5  # users named whose calls could not be decided
 
@@ -25,9 +26,28 @@ class _Seen:
 
     history: History
     judged: int = 0
-    persons: int = 0
+    spent: int = 0
+    total: int = 0
+    persons: set[int] = field(default_factory=set)
+    undecided: set[int] = field(default_factory=set)
     wrong: list[tuple[int, list[Call], Terms, int]] = field(default_factory=list)
-    undecided: list[int] = field(default_factory=list)
+
+    def judge(self, calls: list[Call], terms: Terms) -> None:
+        """Search the calls of one person and keep what comes of it."""
+        self.judged += len(calls)
+        outcome = search(calls, terms, min(BUDGET, TOTAL - self.spent))
+        self.spent += outcome.spent
+        if not outcome.decided:
+            self.undecided.add(self.user(calls[0]))
+        elif outcome.failed >= 0:
+            self.total += 1
+            self.wrong.append((calls[outcome.failed].row, calls, terms, outcome.failed))
+            if len(self.wrong) > 10 * SHOWN:
+                self.wrong = self.first()
+
+    def first(self) -> list[tuple[int, list[Call], Terms, int]]:
+        """The earliest contradictions: a row of the history, the calls, their terms, the place of the wrong one."""
+        return sorted(self.wrong, key=lambda one: one[0])[:SHOWN]
 
     def user(self, call: Call) -> int:
         return int(self.history.frame["user"].to_numpy()[call.row])
@@ -47,38 +67,30 @@ class _Seen:
 def stepup_linearisable(history: History, profile: Profile) -> Finding:
     """Occasions: the calls of persons with an answer that could fit no order."""
     lives = lives_of(history, profile)
-    table = table_of(lives, profile)
     seen = _Seen(history)
-    spent = 0
-    for era, calls in _persons(table):
-        terms = terms_of(lives, table.eras, era, profile)
-        seen.persons += 1
-        seen.judged += len(calls)
-        outcome = search(calls, terms, min(BUDGET, TOTAL - spent))
-        spent += outcome.spent
-        if not outcome.decided:
-            seen.undecided.append(seen.user(calls[0]))
-        elif outcome.failed >= 0:
-            seen.wrong.append((calls[outcome.failed].row, calls, terms, outcome.failed))
+    parts = len(lives.pushes) // PART + 1
+    for number in range(parts):
+        table = table_of(lives.part(number, parts), profile)
+        for person, era, calls in _persons(table):
+            seen.persons.add(person)
+            seen.judge(calls, terms_of(lives, table.eras, era, profile))
     return _finding(seen)
 
 
 def _finding(seen: _Seen) -> Finding:
-    seen.wrong.sort(key=lambda one: one[0])
     shortfall = ""
     if seen.undecided:
-        users = sorted(set(seen.undecided))
+        users = sorted(seen.undecided)
         named = ", ".join(map(str, users[:NAMED])) + (", …" if len(users) > NAMED else "")
         shortfall = (
-            f"the calls of {len(users):,} users overlap too much to try all orders "
-            f"({BUDGET:,} states each): {named}"
+            f"the calls of {len(users):,} users overlap too much to try all orders ({BUDGET:,} states each): {named}"
         )
     return Finding(
         examined=seen.judged,
-        violations=tuple(_violation(seen, *one) for one in seen.wrong[:SHOWN]),
-        total=len(seen.wrong),
+        violations=tuple(_violation(seen, *one) for one in seen.first()),
+        total=seen.total,
         shortfall=shortfall,
-        note=f"calls of {seen.persons:,} persons",
+        note=f"calls of {len(seen.persons):,} persons",
         lacks="Wants a stage in which challenges are settled or a limit is reached.",
     )
 
@@ -98,20 +110,19 @@ def _answer(call: Call) -> str:
     return words.get(call.kind, "the last settle")
 
 
-def _persons(table: Table) -> Iterator[tuple[int, list[Call]]]:
-    """The era and the calls, in order of sending, of each person whose answers could be wrong."""
+def _persons(table: Table) -> Iterator[tuple[int, int, list[Call]]]:
+    """Person, era and calls, in order of sending, of each person whose answers could be wrong."""
     chosen = table.where(table.bites[table.group])
     order = np.lexsort((chosen.row, chosen.start, chosen.group))
-    columns = [getattr(chosen, name)[order].tolist() for name in Call._fields]
-    group, era = chosen.group[order], chosen.era[order].tolist()
+    lines = np.stack([getattr(chosen, name)[order] for name in Call._fields], axis=1)
+    person, era, group = chosen.person[order], chosen.era[order], chosen.group[order]
     edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(group)]
     for begin, end in pairwise(edges):
         if begin == end:
             continue
         numbers: dict[int, int] = {}
-        parts = zip(*(column[begin:end] for column in columns), strict=True)
         calls = [
             Call(row, kind, numbers.setdefault(token, len(numbers)), op, start, stop, effect)
-            for row, kind, token, op, start, stop, effect in parts
+            for row, kind, token, op, start, stop, effect in lines[begin:end].tolist()
         ]
-        yield era[begin], calls
+        yield int(person[begin]), int(era[begin]), calls

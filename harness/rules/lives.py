@@ -1,6 +1,6 @@
 """The lives of tokens in columns: what each asked for and was given, and when it may have been settled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -134,6 +134,15 @@ class Lives:
     forgot: Ints
     promises: Promises
     stray: int
+
+    def part(self, number: int, parts: int) -> "Lives":
+        """The lives of every `parts`-th person, from the one of this number on."""
+        mine = self.pushes.person % parts == number
+        tokens = np.unique(self.pushes.token[mine])
+        settles = self.settles.where(np.flatnonzero(np.isin(self.settles.token, tokens)))
+        return replace(
+            self, pushes=self.pushes.where(mine), kind=self.kind[mine], until=self.until[mine], settles=settles
+        )
 
     def may_reset(self, after: Ints, before: Ints) -> Flags:
         """Whether a reset may have come in between effects that are not before `after` and not after `before`."""
