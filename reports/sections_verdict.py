@@ -38,7 +38,8 @@ def _tiles(summary: Summary, outcome: dict[str, Any], history: dict[str, Any]) -
     undecided = counts["inconclusive"] + counts["not-exercised"]
     load = next((r for r in summary["latency"] if r["group"] == "load" and r["measure"] == "intended"), None)
     load = load or next((r for r in summary["latency"] if r["measure"] == "intended"), None)
-    tail = number(load["p99"], 1) if load and load["p99"] is not None else "-"
+    slow = load["p99"] if load else None
+    tail = number(slow, 0 if slow and slow >= 100 else 1)
     tiles = [
         ("rules kept", number(counts["pass"]), "good" if counts["pass"] else ""),
         ("rules broken", number(counts["fail"]), "bad" if counts["fail"] else ""),
@@ -60,7 +61,7 @@ def failures(summary: Summary, rows: int) -> str:
 def _card(rule: dict[str, Any], rows: int) -> str:
     name = rule["rule"]
     advice = ' <span class="badge unsure">good practice</span>' if rule["severity"] == "should" else ""
-    count = f"{rule['violations']:,} of {rule['examined']:,} occasions"
+    count = f"{rule['family']}, {rule['violations']:,} of {rule['examined']:,} occasions"
     shown = _witness(name, rule["witness"], rows) if rows else ""
     again = f"<h4>Show it again</h4>{command(rule['reproduce'])}" if rule["reproduce"] else ""
     hint = f"<h4>Where to look</h4><p>{as_html(rule['hint'], 600)}</p>" if rule["hint"] else ""

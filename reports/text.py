@@ -7,6 +7,9 @@ from reports.escape import visible
 
 TOLD: Final = 12  # exchanges of a witness in a text; the other reports show more
 COMMAND: Final = 4000
+CONTROL: Final = {
+    "accept": "accepts a challenge", "decline": "declines a challenge", "pushes": "counts pushes", "reset": "resets",
+}  # fmt: skip
 
 
 def failure_lines(verdict: Verdict) -> list[str]:
@@ -56,15 +59,18 @@ def _line(one: dict[str, Any], start: float) -> str:
 
 def asked(one: dict[str, Any]) -> str:
     """What was sent, in a few words."""
-    parts = [who(one), str(one.get("operation", "push")), str(one.get("channel", ""))]
+    operation = str(one.get("operation", "push"))
+    parts = [who(one), CONTROL.get(operation, ""), str(one.get("channel", ""))]
     if "ref" in one:
         parts.append(f"ref {visible(one['ref'], 48)!s}")
     return " ".join(visible(part, 64) for part in parts if part)
 
 
 def who(one: dict[str, Any]) -> str:
-    """Which user of the pool sent it."""
-    return f"user {one['user']}" if one.get("user", -1) >= 0 else "nobody"
+    """Which user of the pool sent it, or that it was a control call of the harness."""
+    if one.get("operation", "push") != "push":
+        return "harness"
+    return f"user {one['user']}" if one.get("user", -1) >= 0 else "no user"
 
 
 def answered(one: dict[str, Any]) -> str:

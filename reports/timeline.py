@@ -45,10 +45,14 @@ def _axis(span: float) -> str:
     """The scale below the bars; its labels are drawn where they belong by SVG, as the page allows no inline style."""
     ticks = nice(0, span, 4)
     marks = "".join(
-        f'<text x="{100 * tick / span:.2f}%" y="11" text-anchor="{_anchor(tick, span)}">{short(tick)} ms</text>'
+        f'<text x="{100 * tick / span:.2f}%" y="11" text-anchor="{_anchor(tick, span)}">{_told(tick, span)}</text>'
         for tick in ticks
     )
     return f'<div class="timeline-axis" aria-hidden="true"><svg height="14" width="100%">{marks}</svg></div>'
+
+
+def _told(tick: float, span: float) -> str:
+    return f"{short(tick / 1000)} s" if span >= 10_000 else f"{short(tick)} ms"
 
 
 def _anchor(tick: float, span: float) -> str:

@@ -118,6 +118,14 @@ def test_what_a_screen_reader_meets_has_a_name(browser: Browser, pages: dict[str
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
+def test_the_lines_of_a_witness_are_no_columns_of_letters(browser: Browser, pages: dict[str, Path]) -> None:
+    for kind in ("failing", "hostile"):
+        for width in (360, 1440):
+            browser.open(pages[kind], width, phone=width == 360)
+            tall = "Math.max(...[...document.querySelectorAll('.timeline li')].map(e => e.offsetHeight))"
+            assert browser.value(tall) < 160
+
+
 def test_can_be_worked_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["failing"])
     reached = []

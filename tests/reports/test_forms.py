@@ -16,8 +16,8 @@ def test_failure_lines_tell_the_sentence_the_witness_and_the_command() -> None:
     assert text.failure_lines(broken) == [
         "✗ idempotent-concurrent: 2 overlapping calls of user 7 on AUTHY with ref 'order-77' got c-1 and c-2. "
         "3 more such violations.",
-        "         0.000 to      9.000 ms  user 7 push AUTHY ref order-77 → 200 id c-1",
-        "         3.000 to     11.000 ms  user 7 push AUTHY ref order-77 → 200 id c-2",
+        "         0.000 to      9.000 ms  user 7 AUTHY ref order-77 → 200 id c-1",
+        "         3.000 to     11.000 ms  user 7 AUTHY ref order-77 → 200 id c-2",
         "  look at: Look at the place where a reference is looked up and stored: both must be one atomic step.",
         "  again:   stepup load --scenario idempotency --seed 1 --profile profile.toml",
     ]
@@ -28,8 +28,8 @@ def test_a_long_witness_shows_both_its_ends() -> None:
     lines = text.timeline_lines(broken.witness)
     assert len(lines) == 13
     assert lines[6] == "    … 39 more exchanges"
-    assert lines[0].endswith("user 0 push AUTHY ref r0 → 200 id r-0")
-    assert lines[-1].endswith("user 10 push AUTHY ref r50 → 200 id r-50")
+    assert lines[0].endswith("user 0 AUTHY ref r0 → 200 id r-0")
+    assert lines[-1].endswith("user 10 AUTHY ref r50 → 200 id r-50")
 
 
 def test_text_is_one_printable_line_after_another(made: Made) -> None:
@@ -54,7 +54,7 @@ def test_junit_tells_failures_reasons_and_missed_gates(runs: dict[str, Made]) ->
     assert told["idempotent-replay"].find("*") is None
     failure = told["idempotent-concurrent"].find("failure")
     assert failure is not None
-    assert (failure.text or "").split("\n")[1].endswith("user 7 push AUTHY ref order-77 → 200 id c-1")
+    assert (failure.text or "").split("\n")[1].endswith("user 7 AUTHY ref order-77 → 200 id c-1")
     skipped = told["settled-token"].find("skipped")
     assert skipped is not None
     assert skipped.attrib["message"] == (
