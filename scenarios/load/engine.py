@@ -108,9 +108,13 @@ def conclude(
 ) -> ExitCode:
     """Write load.json, say what went wrong; the exit code. `lost` are workers, and how they ended."""
     errors = [result["error"] for result in results if result["error"]]
+    broken = [result["broken"] for result in results if result["broken"]]
     gone = [result["gone"] for result in results if result["gone"]]
-    ended = "failed" if errors else "gone" if gone else "interrupted" if interrupted else "complete"
+    ended = "failed" if errors or broken else "gone" if gone else "interrupted" if interrupted else "complete"
     write_facts(setup.folder, setup.plan.name, deals, results, ended, lost)
+    if broken:
+        say(broken[0])
+        return ExitCode.USAGE
     if errors:
         say(errors[0].rstrip())
         return ExitCode.INTERNAL

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from harness.answer import NOTHING, read_answer
 from harness.answer import Answer as Read
 from harness.case import allows
+from harness.errors import HarnessError
 from harness.history import Exchange, Recorder, outcome_of
 from scenarios.load.answers import Answer
 
@@ -34,10 +35,12 @@ class Call(NamedTuple):
 
 
 class Journal:
-    """Records exchanges. `sent` counts those that were begun; `fresh` gathers rows for statistics until taken."""
+    """Records exchanges. `sent` counts those that were begun; `fresh` gathers rows for statistics until taken; `broken`
+    says why exchanges can be kept no longer."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.sent = 0
+        self.broken: HarnessError | None = None
         self.fresh: list[tuple[str, int, int, str, str, int]] = []
         self._add = recorder.add
         self._fits: dict[tuple[str, int, str], bool] = {}
@@ -66,7 +69,10 @@ class Journal:
             *call[:10], intended, sent, received, status, outcome, error_code, challenge_id, retry_after, fault, error,
             connection, *kept, 0,
         ))  # fmt: skip
-        self._add(exchange)
+        try:
+            self._add(exchange)
+        except HarnessError as error:  # the disk is full: said once, where the load can be ended in good order
+            self.broken = self.broken or error
         self.fresh.append((call[0], received - intended, status, outcome, error, size))
         return exchange
 

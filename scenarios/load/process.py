@@ -1,5 +1,6 @@
 """What one process of the load holds for its whole life, and how a turn of it begins and ends."""
 
+import contextlib
 import gc
 import traceback
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from harness.answer import read_answer
+from harness.errors import HarnessError
 from harness.history import Recorder
 from harness.profile import Profile
 from scenarios.load import green
@@ -115,6 +117,7 @@ class LoadProcess:
             "unsent": self.desk.unsent,
             "gone": self.watch.gone,
             "error": self._error,
+            "broken": str(self.journal.broken or ""),
         }
 
     def close(self) -> None:
@@ -126,7 +129,9 @@ class LoadProcess:
         self._services = []
         self.feed.flush()
         self._steering.close()
-        self._recorder.close(sent=self.journal.sent + self._steering.calls, engine=self.feed.engine)
+        # A shard that could not be written to its end is not closed, and is named as a gap for it.
+        with contextlib.suppress(HarnessError):
+            self._recorder.close(sent=self.journal.sent + self._steering.calls, engine=self.feed.engine)
 
     def _run(self, turn: Turn) -> None:
         assert self._order is not None
@@ -160,11 +165,17 @@ class LoadProcess:
             self.feed.flush()
             flushed += FEED_S
             if flushed >= FLUSH_S:
-                self._recorder.flush()
+                self._flush()
                 flushed = 0.0
-            if self._turn is not None and self.watch.look() and not self.desk.stopped:
+            if self._turn is not None and not self.desk.stopped and (self.journal.broken or self.watch.look()):
                 self.desk.drain(0.0)
                 self.ended()
+
+    def _flush(self) -> None:
+        try:
+            self._recorder.flush()
+        except HarnessError as error:
+            self.journal.broken = self.journal.broken or error
 
 
 def shard(profile: Profile, folder: Path, number: int) -> Recorder:

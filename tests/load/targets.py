@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -96,11 +97,17 @@ class Loaded:
         return self.folder.read("load.json")
 
 
-def start_load(profile: Path, folder: RunFolder, plan: Path, *more: str) -> subprocess.Popen[str]:
-    """The load stage as `stepup` starts it."""
+def start_load(
+    profile: Path, folder: RunFolder, plan: Path, *more: str, largest_file: int | None = None
+) -> subprocess.Popen[str]:
+    """The load stage as `stepup` starts it; it can write files of at most `largest_file` bytes."""
     argv = [sys.executable, "-m", "scenarios.load", "--profile", str(profile), "--run", str(folder.path)]
     argv += ["--seed", "1", "--plan", str(plan), *more]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    limit = (largest_file, largest_file)
+    return subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=None if largest_file is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def finish(process: subprocess.Popen[str], folder: RunFolder, limit_s: float = 120.0) -> Loaded:

@@ -244,6 +244,20 @@ def test_a_worker_that_is_killed_is_named_and_the_others_go_on(tmp_path: Path) -
     assert set(done.history.frame["worker"]) == {"w0", "w1"}  # what the lost one had flushed is there
 
 
+def test_a_full_disk_ends_the_load_and_keeps_what_was_written(tmp_path: Path) -> None:
+    with small_target(tmp_path / "target") as target:
+        profile = profile_file(tmp_path, target.port, users(60, keys=20))
+        folder = run_folder(tmp_path / "run", profile)
+        plan = plan_file(tmp_path, BACKGROUND.format("300s", 300))
+        done = finish(start_load(profile, folder, plan, largest_file=60_000), folder)
+    assert done.code == ExitCode.USAGE, done.output
+    assert "exchanges could not be kept" in done.output
+    assert "Free some disk space" in done.output
+    history = done.history
+    assert len(history.frame) > 100
+    assert not history.tallies[0].clean
+
+
 def test_the_page_of_locust_is_served_on_loopback(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
