@@ -7,6 +7,7 @@ from reports.svg import nice, short
 from reports.text import answered, asked
 
 TONES: Final = {"ok": "ok", "refused": "refused", "unknown": "unknown"}
+LABEL: Final = 80  # characters beside a bar; the table of the witness has more
 UNITS: Final = 1000.0  # the width of every bar's picture, whatever it is on the page
 
 
@@ -37,7 +38,7 @@ def _row(one: dict[str, Any], start: float, span: float) -> str:
         f'<svg viewBox="0 0 {UNITS:g} 10" preserveAspectRatio="none" role="img" aria-label="{when}">'
         f'<title>{when}</title><rect class="span {style}" x="{x:.1f}" width="{width:.1f}" height="10"/></svg>'
     )
-    who, what = as_html(asked(one)), as_html(answered(one))
+    who, what = as_html(asked(one), LABEL), as_html(answered(one), LABEL)
     return f'<li><span class="who"><bdi>{who}</bdi></span>{bar}<span class="what"><bdi>{what}</bdi></span></li>'
 
 
