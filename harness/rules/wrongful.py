@@ -94,7 +94,8 @@ def shared(rule: str, countable: Lanes, admitted: Lanes) -> Cause:
 
     def least(at: Moments) -> Ints:
         everybody = _until(served_over, at.start) - _until(served_begun, np.minimum(at.cutoff, at.start))
-        return np.maximum(everybody - sliding.sure(admitted, at.scope, at.start, at.cutoff), 0)
+        others: Ints = np.maximum(everybody - sliding.sure(admitted, at.scope, at.start, at.cutoff), 0)
+        return others
 
     def shown(at: Moments) -> Lanes:
         return countable.where((countable.scope != at.scope) & _around(countable, at))
@@ -129,7 +130,8 @@ def kept_too_long(rule: str, countable: Lanes, admitted: Lanes, count: int) -> C
 
         def back(at: Moments) -> Ints:
             own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
-            return np.maximum(sliding.sure(admitted, at.scope, at.start, at.end - window) - own, 0)
+            more: Ints = np.maximum(sliding.sure(admitted, at.scope, at.start, at.end - window) - own, 0)
+            return more
 
         return back
 
@@ -195,8 +197,8 @@ def _latest(lanes: Lanes, itself: int, missing: int) -> Ints:
     """The places of the latest `missing` intervals, without the refused one."""
     order = np.argsort(lanes.end, kind="stable")
     places = lanes.place[order]
-    places = places[places != itself]
-    return places[max(len(places) - missing, 0) :]
+    others: Ints = places[places != itself]
+    return others[max(len(others) - missing, 0) :]
 
 
 def _shares(fits: dict[str, Flags], doubts: dict[str, int], many: int) -> dict[str, Ints]:

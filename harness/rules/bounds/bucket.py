@@ -71,4 +71,5 @@ def used(lanes: Lanes, scope: Ints, start: Ints, end: Ints, interval: int, count
         peaks = lanes.running(_level(lanes, lanes.ends, interval) - lanes.lane * lanes.span) + lanes.low - 1
         earlier = peaks[np.clip(base + ended - 1, 0, len(lanes) - 1)]
         largest = np.where(ended > 0, np.maximum(largest, earlier), largest)
-    return largest + (sent - counted) * interval - start
+    in_use: Ints = largest + (sent - counted) * interval - start
+    return in_use

@@ -90,13 +90,15 @@ class Lanes:
     def within(self, scope: int, start: int, end: int) -> Ints:
         """The intervals of a scope that lie whole in `[start, end]`, by number, those that end first coming first."""
         mine = self.of(scope)
-        inside = mine.start + np.flatnonzero((self.start[mine] >= start) & (self.end[mine] <= end))
-        return inside[np.argsort(self.end[inside], kind="stable")]
+        inside: Ints = int(mine.start) + np.flatnonzero((self.start[mine] >= start) & (self.end[mine] <= end))
+        by_end: Ints = inside[np.argsort(self.end[inside], kind="stable")]
+        return by_end
 
     def counted(self, scope: int, end: int, cutoff: int) -> Ints:
         """The places of a scope's intervals that begin by `end` and do not end by `cutoff`."""
         mine = self.of(scope)
-        return self.place[mine][(self.start[mine] <= end) & (self.end[mine] > cutoff)]
+        counted: Ints = self.place[mine][(self.start[mine] <= end) & (self.end[mine] > cutoff)]
+        return counted
 
 
 def _order(scope: Ints, start: Ints, starts: Ints, scopes: int) -> Ints:

@@ -101,7 +101,8 @@ def possible(lanes: Lanes, scope: Ints, end: Ints, cutoff: Ints) -> Ints:
 
 def sure(lanes: Lanes, scope: Ints, start: Ints, since: Ints) -> Ints:
     """The smallest number that a limiter must have counted when something was sent at `start`, from `since` on."""
-    return np.maximum(lanes.over(scope, start) - lanes.begun(scope, np.minimum(since, start)), 0)
+    fewest: Ints = np.maximum(lanes.over(scope, start) - lanes.begun(scope, np.minimum(since, start)), 0)
+    return fewest
 
 
 __all__ = ["Crowd", "Flags", "chained", "crowds", "fast", "filled", "most", "possible", "sure"]
