@@ -27,11 +27,11 @@ STATUSES: Final = (400, 401, 403, 409, 422)
 VALID: Final = ("valid", "replay", "pending", "new-login")
 # Error codes with a reason that has nothing to do with the ref, each judged by rules of its own.
 OTHER_REASONS: Final = ("CHALLENGE_LIMIT_EXCEEDED", "CHANNEL_NOT_SUPPORTED", "CHANNEL_NOT_REGISTERED")
-# What is known of the ref, in the order in which it is taken for the reason: a success of the same operation before
-# (`answered`) or at the same time (`overlapped`), a refusal or 5xx of the same ref on the same channel before
-# (`refused`), a call of the same operation that had no answer (`lost`), a success of the same ref by another person or
-# on the other channel (`elsewhere`), or of the same person and channel with a ref that is nearly equal (`near`).
-REASONS: Final = ("answered", "overlapped", "refused", "lost", "elsewhere", "near")
+# What is known of the ref, in the order in which it is taken for the reason: a refusal or 5xx of the same ref on the
+# same channel before (`refused`), a success of the same operation before (`answered`) or at the same time
+# (`overlapped`), a call of the same operation that had no answer (`lost`), a success of the same ref by another person
+# or on the other channel (`elsewhere`), or of the same person and channel with a ref that is nearly equal (`near`).
+REASONS: Final = ("refused", "answered", "overlapped", "lost", "elsewhere", "near")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     causes = _causes(pushes, place, life)
     reason = (causes >= 0).argmax(axis=0)
     cause = causes[reason, np.arange(len(place))]
-    known = (cause >= 0) & ~_allowed(pushes, place, reason, life, profile)
+    known = (cause >= 0) & ~_allowed(pushes, place, causes[REASONS.index("answered")] >= 0, life, profile)
     # Where the cause itself proves as much as what was found, nothing else is needed.
     proof = np.where(standing.proves(cause, place, proof), cause, proof)
     return Unexplained(pushes, place[known], reason[known], cause[known], proof[known])
@@ -104,9 +104,9 @@ def _causes(pushes: Pushes, place: Ints, life: Ints) -> Ints:
     elsewhere = begun(pushes.ref, success)
     return np.stack(
         [
+            before(pairs(pushes.channel, pushes.ref), leaves_free(pushes)),
             before(life, success),
             begun(life, success),
-            before(pairs(pushes.channel, pushes.ref), leaves_free(pushes)),
             before(life, lost),
             np.where(pushes.op[elsewhere] != pushes.op[place], elsewhere, -1),
             begun(_nearly_the_call(pushes), success),
@@ -122,13 +122,13 @@ def _nearly_the_call(pushes: Pushes) -> Ints:
     return np.where(ref >= 0, pairs(pairs(pushes.person, pushes.channel), ref), -1)
 
 
-def _allowed(pushes: Pushes, place: Ints, reason: Ints, life: Ints, profile: Profile) -> Flags:
+def _allowed(pushes: Pushes, place: Ints, answered: Flags, life: Ints, profile: Profile) -> Flags:
     """Whether the declared policies allow each refusal."""
     status = pushes.status[place]
     allowed = np.zeros(len(place), np.bool_)
     if profile.policy.in_flight == "reject":
         # Another challenge of the token may have been pending; only what was answered before must be answered again.
-        allowed |= np.isin(status, (400, 409)) & (reason != REASONS.index("answered"))
+        allowed |= np.isin(status, (400, 409)) & ~answered
     if profile.policy.concurrent_duplicate == "conflict":
         allowed |= (status == 409) & _being_worked_on(pushes, place, life, profile)
     return allowed

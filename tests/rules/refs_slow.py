@@ -187,14 +187,14 @@ class Slow:
     def _reason(self, refused: Push) -> str:
         era = self.era(refused)
         alike = [push for push in self.pushes if push.call == refused.call and self.era(push) == era]
-        if any(push.success and push.received < refused.sent for push in alike):
-            return "idempotent-replay"
-        if any(push.success and push.sent <= refused.received for push in alike):
-            return "idempotent-concurrent"
         for push in self.pushes:
             same = push.ref == refused.ref and push.channel == refused.channel and push.received < refused.sent
             if same and (push.status in (401, 403, 429) or push.status >= 500):
                 return "ref-not-spent-by-refusal"
+        if any(push.success and push.received < refused.sent for push in alike):
+            return "idempotent-replay"
+        if any(push.success and push.sent <= refused.received for push in alike):
+            return "idempotent-concurrent"
         if any(push.outcome == "unknown" and push.status == 0 and push.received < refused.sent for push in alike):
             return "idempotent-after-unknown"
         others = [
