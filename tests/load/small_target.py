@@ -86,9 +86,10 @@ async def run() -> None:
     parser.add_argument("--after", type=int, default=0)
     parser.add_argument("--rate", type=int, default=0)
     parser.add_argument("--window-s", type=float, default=1.0)
+    parser.add_argument("--host", default="127.0.0.1")
     args = parser.parse_args()
     target = Target(args.misbehave, args.after, args.rate, args.window_s)
-    server = await asyncio.start_server(target.serve, "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.start_server(target.serve, args.host, 0, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     fresh = args.port_file.with_suffix(".new")
     fresh.write_text(str(port))
