@@ -27,7 +27,10 @@ def judge_folder(folder: Path, require: list[str]) -> set[ExitCode]:
         run.facts["require"] = require
         run.save()
     check_required(run.facts.get("require", []))
-    verdicts = judge(read_history(run.history), run.profile, seed=run.facts.get("seed", 0))
+    facts = run.facts
+    verdicts = judge(
+        read_history(run.history), run.profile, seed=facts.get("seed", 0), command=facts.get("command", "")
+    )
     write_json(folder / VERDICTS, to_json(verdicts))
     return _interrupted(run)
 
