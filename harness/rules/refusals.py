@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.rules.lives import STATE, UNKNOWN, Lives, Settles
-from harness.rules.operations import FOREVER, NONE, Flags, Ints
+from harness.history import History
+from harness.profile import Profile
+from harness.rules.lives import STATE, UNKNOWN, Lives, Settles, lives_of
+from harness.rules.operations import FOREVER, NONE, Flags, Ints, once_a_history
 from harness.rules.timeline import Timeline
 
 
@@ -27,8 +29,10 @@ class Refusals:
     at_once: Flags
 
 
-def refusals_of(lives: Lives) -> Refusals:
+@once_a_history
+def refusals_of(history: History, profile: Profile) -> Refusals:
     """The refusals in a history, each with what could explain it."""
+    lives = lives_of(history, profile)
     places = np.flatnonzero(lives.kind == STATE).astype(np.int64)
     token, sent, received = (
         column[places] for column in (lives.pushes.token, lives.pushes.sent, lives.pushes.received)
@@ -51,7 +55,8 @@ def refusals_of(lives: Lives) -> Refusals:
 
 def settles_of_others(lives: Lives) -> Settles:
     """The settles, a line for each other token of the person whose challenge was settled."""
-    person = dict(zip(lives.pushes.token.tolist(), lives.pushes.person.tolist(), strict=True))
+    known, first = np.unique(lives.pushes.token, return_index=True)
+    person = dict(zip(known.tolist(), lives.pushes.person[first].tolist(), strict=True))
     tokens: dict[int, set[int]] = {}
     for token, whose in person.items():
         tokens.setdefault(whose, set()).add(token)

@@ -32,7 +32,7 @@ SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 def in_flight(history: History, profile: Profile) -> Finding:
     """Occasions: requests of a token that came while a challenge of it was, or may have been, pending."""
     lives = lives_of(history, profile)
-    refusals = refusals_of(lives)
+    refusals = refusals_of(history, profile)
     found = _misanswered(history, ("pending",))
     if not history.gaps:  # a settle that was not recorded would explain a refusal
         found.add(_unexplained(lives, refusals))
@@ -63,7 +63,7 @@ def in_flight(history: History, profile: Profile) -> Finding:
 def settled_token(history: History, profile: Profile) -> Finding:
     """Occasions: requests of a token after its challenge was settled, and of the same person's other tokens."""
     lives = lives_of(history, profile)
-    refusals = refusals_of(lives)
+    refusals = refusals_of(history, profile)
     found = _misanswered(history, ("after-accept", "after-decline"))
     found.add(_served_after_settling(lives))
     if not history.gaps:

@@ -14,7 +14,10 @@ class Timeline:
 
     def __init__(self, who: Ints, when: Ints) -> None:
         self._order = np.lexsort((when, who))
-        self._who, self._when = who[self._order], when[self._order]
+        self._who = who[self._order]
+        # Ranks instead of times keep the joint key of token and time within 64 bits.
+        self._times = np.sort(when)
+        self._keys = self._who * (len(when) + 1) + np.searchsorted(self._times, when[self._order])
 
     def last(self, who: Ints, before: Ints) -> Ints:
         """The last moment of each token that is earlier than `before`."""
@@ -36,12 +39,8 @@ class Timeline:
 
     def _count(self, who: Ints, moment: Ints, *, before_equal: bool) -> Ints:
         """How many moments stand before each question in the order by token and time."""
-        # Ranks instead of times keep the joint key of token and time within 64 bits.
-        ranks = np.unique(self._when)
-        low = np.searchsorted(ranks, moment, side="right" if before_equal else "left")
-        size = len(ranks) + 1
-        keys = self._who * size + np.searchsorted(ranks, self._when)
-        return np.searchsorted(keys, who * size + low, side="left").astype(np.int64)
+        rank = np.searchsorted(self._times, moment, side="right" if before_equal else "left")
+        return np.searchsorted(self._keys, who * (len(self._who) + 1) + rank).astype(np.int64)
 
     def _at(self, who: Ints, place: Ints) -> Ints:
         return np.where(self._same(who, place), np.append(self._order, NONE)[place], NONE)

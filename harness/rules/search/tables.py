@@ -137,7 +137,8 @@ def _settles(lives: Lives) -> Ints:
     kind = np.where(settles.sure, SETTLED, MAYBE_SETTLED)
     may = np.where(settles.because(promises.may_refuse), MAY_REFUSE, 0)
     must = np.where(settles.because(promises.must_refuse), MUST_REFUSE, 0)
-    persons = dict(zip(lives.pushes.token.tolist(), lives.pushes.person.tolist(), strict=True))
+    known, first = np.unique(lives.pushes.token, return_index=True)
+    persons = dict(zip(known.tolist(), lives.pushes.person[first].tolist(), strict=True))
     person = np.array([persons.get(token, -1) for token in settles.token.tolist()], np.int64)
     lines = np.stack([settles.row, kind, settles.token, settles.op, settles.start, settles.end, may + must, person])
     return lines[:, person >= 0]
