@@ -126,6 +126,45 @@ def report(folder: Path, quiet: bool) -> None:
 
 
 @cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--tolerance", type=float, help="The share by which a figure may worsen. Default: 0.05, five per cent.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as a page.")
+@click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as Markdown.")
+@click.option("--save", type=click.Path(path_type=Path), metavar="FILE",
+              help="Compare nothing; keep the figures of these runs as a baseline for later.")  # fmt: skip
+def compare(runs: tuple[Path, ...], tolerance: float | None, save: Path | None, **forms: Path | None) -> None:
+    """Compare the last RUN with the ones before it, each a run folder or a baseline file.
+
+    Tells which verdicts and figures differ, with confidence intervals: nothing is called slower without evidence. Ends
+    with exit code 3 when a figure has worsened by more than the tolerance, with 1 when a rule fails that did not.
+    """
+    from harness.screen import say
+    from reports.commands import compare_runs, save_baseline
+    from reports.compare import TOLERANCE
+
+    if save is not None:
+        lines, code = save_baseline(list(runs), save), ExitCode.PASS
+    else:
+        lines, code = compare_runs(list(runs), TOLERANCE if tolerance is None else tolerance, **forms)
+    for line in lines:
+        say(line)
+    raise SystemExit(int(code))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs"))
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write the trend as a page.")
+@click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as Markdown.")
+def history(folder: Path, **forms: Path | None) -> None:
+    """Show the trend over the runs below DIR: verdicts, latency and throughput, oldest first."""
+    from harness.screen import say
+    from reports.commands import show_history
+
+    for line in show_history(folder, **forms):
+        say(line)
+
+
+@cli.command()
 @click.argument("topic", required=False)
 def explain(topic: str | None) -> None:
     """Say what a rule means, where it comes from and what to do when it fails; without TOPIC, list all rules.
