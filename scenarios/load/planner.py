@@ -19,7 +19,12 @@ MOST: Final = {
     "lifecycle": 40,
     "idempotency": 120,
 }  # persons that can be of use
-LOGINS: Final = ("lifecycle", "challenge-limit", "idempotency")  # to whom persons with several tokens are of use
+LOGINS: Final = (
+    "rate-limit",
+    "lifecycle",
+    "challenge-limit",
+    "idempotency",
+)  # to whom persons with several tokens are of use
 STRETCH_S: Final = 60.0  # how much longer than planned a stage may take where the target's window needs it
 # Where scenarios run one after another: their order and their part of the time. What leaves lost requests behind comes
 # late, as a lost request may count against a limit for ever; what settles tokens comes last.

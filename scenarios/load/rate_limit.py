@@ -29,7 +29,8 @@ def run(work: Work) -> None:
     scopes: dict[int, list[Token]] = {}
     for token in work.tokens:
         scopes.setdefault(rate_scope(work.session.profile, token.user), []).append(token)
-    quiet = scopes.pop(max(scopes)) if len(scopes) > 1 else []
+    # Persons with several tokens are driven: a limit kept for each token would else go unseen.
+    quiet = scopes.pop(min(scopes, key=lambda one: (len(scopes[one]), -one))) if len(scopes) > 1 else []
     lanes = [_Scope(work, number, tokens).run for number, tokens in list(scopes.items())[:SCOPES]]
     green.join([green.spawn(lane) for lane in lanes] + [green.spawn(_keep_quiet, work, quiet)])
 

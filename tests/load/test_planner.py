@@ -134,4 +134,4 @@ def test_persons_with_several_tokens_go_to_those_who_need_them() -> None:
         for part in made.parts
         if max(Counter(of.pool.users[index].person for index in part.users).values()) > 1
     }
-    assert several >= {"lifecycle", "challenge-limit", "idempotency"}
+    assert several >= {"rate-limit", "lifecycle", "challenge-limit", "idempotency"}
