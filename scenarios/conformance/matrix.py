@@ -52,14 +52,14 @@ def _pairs() -> Iterator[tuple[Value, Value]]:
         full = one in FULL and other in FULL
         for a, first in enumerate(VALUES[one]):
             for b, second in enumerate(VALUES[other]):
-                if _together(first, second) and (full or (a + b) % SHARE == 0 or _first_meeting(a, b, one, other)):
+                if _together(first, second) and (full or (a + b) % SHARE == 0 or _meets(a, b, one, other)):
                     yield first, second
 
 
-def _first_meeting(a: int, b: int, one: str, other: str) -> bool:
-    """Whether this pair makes sure that each value of the shorter dimension meets the longer one."""
-    longer = max(len(VALUES[one]), len(VALUES[other]))
-    return (b if len(VALUES[one]) == longer else a) == 0
+def _meets(a: int, b: int, one: str, other: str) -> bool:
+    """Whether this pair makes sure that every value of both dimensions meets one of the other."""
+    first, second = len(VALUES[one]), len(VALUES[other])
+    return a % second == b if first >= second else b % first == a
 
 
 def _together(first: Value, second: Value) -> bool:

@@ -27,7 +27,7 @@ def header(name: str, *values: str) -> Change:
 
 
 def field(**values: object) -> Change:
-    return lambda draft: [setattr(draft, name, value) for name, value in values.items()]
+    return lambda draft: vars(draft).update(values)
 
 
 def path(encoded: str) -> Change:
