@@ -139,7 +139,7 @@ def _recorded_twice(frame: pd.DataFrame) -> Flags:
         values = frame[name].to_numpy()
         twice[1:] &= values[1:] == values[:-1]
     for name in ("stage", "worker"):
-        codes = frame[name].cat.codes.to_numpy()
+        codes = frame[name].astype("category").cat.codes.to_numpy()
         twice[1:] &= codes[1:] == codes[:-1]
     return twice
 

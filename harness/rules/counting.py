@@ -7,7 +7,7 @@ import numpy as np
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.groups import pairs
-from harness.rules.operations import FOREVER, Ints, effects_of, late, once_a_history, pushes_of, resets_of
+from harness.rules.operations import FOREVER, Ints, apart_ns, effects_of, late, once_a_history, pushes_of, resets_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
     rows = np.flatnonzero(chosen & (frame["told"] >= 0).to_numpy())
     sent, received, told = (frame[name].to_numpy(np.int64)[rows] for name in ("sent", "received", "told"))
     era = np.where(resets.straddled(sent, received), -1, resets.era(sent))
-    counts = [Count(*map(int, facts)) for facts in zip(rows, sent, received, told, strict=True)]
+    apart = apart_ns(history)
+    widened = zip(rows, sent - apart, received + apart, told, strict=True)
+    counts = [Count(*map(int, facts)) for facts in widened]
     ordered: list[tuple[int, Count]] = []
     for number, count in zip(era.tolist(), counts, strict=True):
         # Two counts at the same time have no order.

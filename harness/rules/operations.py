@@ -13,11 +13,12 @@ from harness.profile import Profile
 from harness.rules.columns import NONE, Flags, Ints, Pushes, once_a_history, pushes_of
 
 __all__ = [
-    "FOREVER", "NONE", "Effects", "Flags", "Ints", "Pushes", "Resets", "effects_of", "late", "once_a_history",
-    "pushes_of", "resets_of",
+    "FOREVER", "NONE", "Effects", "Flags", "Ints", "Pushes", "Resets", "apart_ns", "effects_of", "late",
+    "once_a_history", "pushes_of", "resets_of",
 ]  # fmt: skip
 
 FOREVER: Final = 1 << 62  # ns; later than any time of a history
+MACHINES_APART_NS: Final = 50 * 10**6  # each clock from true time, where machines keep theirs by NTP
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,21 @@ class Resets:
 
 
 def resets_of(history: History, profile: Profile) -> Resets:
-    """The resets of a history; one of unknown outcome may have come late, or never."""
+    """The resets of a history; one of unknown outcome may have come late, or never.
+
+    They are widened by what the clocks of several load machines may differ by.
+    """
     calls = history.frame[(history.frame["operation"] == "reset").to_numpy()]
     calls = calls[(calls["outcome"] != "refused").to_numpy()]
     start, end = calls["sent"].to_numpy(np.int64), calls["received"].to_numpy(np.int64)
     unknown = (calls["outcome"] == "unknown").to_numpy()
-    return Resets(start, np.where(unknown, late(end, profile), end))
+    apart = apart_ns(history)
+    return Resets(start - apart, np.where(unknown, late(end, profile), end) + apart)
+
+
+def apart_ns(history: History) -> int:
+    """How much later one exchange may seem than another that came at the same time, in ns; 0 on one machine."""
+    return 2 * MACHINES_APART_NS if len({tally.host for tally in history.tallies}) > 1 else 0
 
 
 def late(received: Ints, profile: Profile) -> Ints:

@@ -7,7 +7,7 @@ import numpy as np
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.groups import earliest, next_after, pairs
-from harness.rules.operations import FOREVER, Flags, Ints, Pushes, effects_of
+from harness.rules.operations import FOREVER, Flags, Ints, Pushes, apart_ns, effects_of
 
 # What a settled token is answered where the document speaks (409) and where it was observed (400).
 AS_SETTLED: Final = (400, 409)
@@ -25,6 +25,7 @@ class Standing:
         self._group = pairs(pairs(pushes.token, pushes.channel), era)
         self._given = pushes.success & pushes.entitled & (era >= 0)
         self._began = effects_of(pushes, profile).start[pushes.op]
+        self._apart = apart_ns(history)
         self._settled = _first_settled(history, profile, pushes)
 
     def proof(self, place: Ints) -> Ints:
@@ -33,7 +34,7 @@ class Standing:
         given = self._given & np.isin(group, group[place])
         before = earliest(group, pushes.received, given)[group[place]]
         rows = np.flatnonzero(given)
-        after = next_after(group[rows], self._began[rows], group[place], pushes.received[place])
+        after = next_after(group[rows], self._began[rows], group[place], pushes.received[place] + self._apart)
         later = np.where(after >= 0, np.append(rows, -1)[after], -1)
         return np.where(self._earlier(before, place), before, later)
 

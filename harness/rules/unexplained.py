@@ -17,7 +17,7 @@ from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.groups import count_until, earliest, pairs
-from harness.rules.operations import Flags, Ints, Pushes, late, once_a_history, pushes_of, resets_of
+from harness.rules.operations import Flags, Ints, Pushes, apart_ns, late, once_a_history, pushes_of, resets_of
 from harness.rules.spent import leaves_free
 from harness.rules.standing import Standing
 
@@ -70,7 +70,11 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     causes = _causes(pushes, place, life)
     reason = (causes >= 0).argmax(axis=0)
     cause = causes[reason, np.arange(len(place))]
-    known = (cause >= 0) & ~_allowed(pushes, place, causes[REASONS.index("answered")] >= 0, life, profile)
+    answered = causes[REASONS.index("answered")] >= 0
+    known = (cause >= 0) & ~_allowed(pushes, place, answered, profile)
+    if profile.policy.concurrent_duplicate == "conflict":
+        working = _being_worked_on(pushes, place, life, profile, apart_ns(history))
+        known &= (pushes.status[place] != 409) | ~working
     # Where the cause itself proves as much as what was found, nothing else is needed.
     proof = np.where(standing.proves(cause, place, proof), cause, proof)
     return Unexplained(pushes, place[known], reason[known], cause[known], proof[known])
@@ -122,23 +126,21 @@ def _nearly_the_call(pushes: Pushes) -> Ints:
     return np.where(ref >= 0, pairs(pairs(pushes.person, pushes.channel), ref), -1)
 
 
-def _allowed(pushes: Pushes, place: Ints, answered: Flags, life: Ints, profile: Profile) -> Flags:
-    """Whether the declared policies allow each refusal."""
-    status = pushes.status[place]
-    allowed = np.zeros(len(place), np.bool_)
-    if profile.policy.in_flight == "reject":
-        # Another challenge of the token may have been pending; only what was answered before must be answered again.
-        allowed |= np.isin(status, (400, 409)) & ~answered
-    if profile.policy.concurrent_duplicate == "conflict":
-        allowed |= (status == 409) & _being_worked_on(pushes, place, life, profile)
+def _allowed(pushes: Pushes, place: Ints, answered: Flags, profile: Profile) -> Flags:
+    """Whether another challenge of the token may have been pending where only one may be in flight.
+
+    What was answered before must be answered again even then.
+    """
+    rejects = profile.policy.in_flight == "reject"
+    allowed: Flags = np.isin(pushes.status[place], (400, 409)) & ~answered & rejects
     return allowed
 
 
-def _being_worked_on(pushes: Pushes, place: Ints, life: Ints, profile: Profile) -> Flags:
+def _being_worked_on(pushes: Pushes, place: Ints, life: Ints, profile: Profile, apart: int) -> Flags:
     """Whether another exchange of the same life may have been under way at the time of each place."""
     rows = np.flatnonzero(np.isin(life, life[place]) & (life >= 0))
     over = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
-    begun = count_until(life[rows], pushes.sent[rows], life[place], pushes.received[place])
-    ended = count_until(life[rows], over[rows], life[place], pushes.sent[place] - 1)
+    begun = count_until(life[rows], pushes.sent[rows], life[place], pushes.received[place] + apart)
+    ended = count_until(life[rows], over[rows], life[place], pushes.sent[place] - 1 - apart)
     others: Flags = begun - ended > 1
     return others
