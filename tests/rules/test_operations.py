@@ -185,3 +185,12 @@ def test_grouping_agrees_with_a_dictionary_on_random_histories() -> None:
         for row, op in zip(pushes.row.tolist(), pushes.op.tolist(), strict=True):
             found.setdefault(op, []).append(row)
         assert sorted(found.values()) == slow_operations(history, profile)
+
+
+def test_clocks_of_two_load_machines_widen_a_reset() -> None:
+    rows = [push(0), {"op": "reset", "t": [500, 501]}]
+    hosts = [{"stage": "load", "worker": f"w{n}", "host": f"host-{n}"} for n in range(2)]
+    near = np.array([410], np.int64) * 10**6
+    for tallies, straddled in ((hosts[:1], False), (hosts, True)):
+        history, profile = make_history(rows, tallies=tallies)
+        assert resets_of(history, profile).straddled(near, near).tolist() == [straddled]
