@@ -128,7 +128,7 @@ def test_a_wait_that_the_bucket_cannot_need_is_a_lie() -> None:
 
 def test_coming_back_is_not_judged_where_others_use_the_limit_or_other_hosts_answer() -> None:
     lie = [*BEGIN, ok(2000), ok(2500), ok(2510), no(2520, retry_after="0"), no(2530)]
-    free = {"counts_refusals": False}
+    free: dict[str, Any] = {"counts_refusals": False}
     assert verdict("rate-limit-retry-after", lie, profile(**free)).status == "fail"
     assert verdict("rate-limit-retry-after", lie, profile({"exclusive": False}, **free)).status != "fail"
     assert verdict("rate-limit-retry-after", lie, profile({"hosts": 2}, **free)).status != "fail"
