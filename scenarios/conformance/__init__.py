@@ -6,6 +6,7 @@ FOLDER = Path(__file__).parent
 ENV_PROFILE = "STEPUP_PROFILE"  # path of the target's profile
 ENV_RUN = "STEPUP_RUN"  # the run folder, whose run.json says which users are this stage's
 ENV_SEED = "STEPUP_SEED"
+OURS = 64  # added to the stage's own exit codes inside pytest, whose codes mean other things
 
 
 def pytest_arguments(seed: int, extra: list[str]) -> list[str]:

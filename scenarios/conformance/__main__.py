@@ -6,8 +6,9 @@ from typing import Final
 import pytest
 
 from harness.errors import ExitCode
+from scenarios.conformance import OURS
 
-CODES: Final = {
+CODES: Final[dict[int, ExitCode]] = {
     pytest.ExitCode.INTERRUPTED: ExitCode.INTERRUPTED,
     pytest.ExitCode.INTERNAL_ERROR: ExitCode.INTERNAL,
     pytest.ExitCode.USAGE_ERROR: ExitCode.USAGE,
@@ -16,8 +17,8 @@ CODES: Final = {
 
 def main(arguments: list[str]) -> int:
     """Run the scenarios; 0 and 1 as pytest has them, 5 only where the target could not be tested."""
-    code = pytest.main(arguments)
-    return int(CODES.get(pytest.ExitCode(code), code) if code in set(pytest.ExitCode) else code)
+    code = int(pytest.main(arguments))
+    return code - OURS if code >= OURS else int(CODES.get(code, code))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import ExitCode, HarnessError
 from harness.profile import load_profile
 from harness.run_folder import open_run
-from scenarios.conformance import ENV_PROFILE, ENV_RUN, ENV_SEED
+from scenarios.conformance import ENV_PROFILE, ENV_RUN, ENV_SEED, OURS
 from scenarios.conformance.desk import Desk
 from scenarios.conformance.outcome import Outcome
 from scenarios.conformance.stage import Stage
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         stage, dealt = _begin(config)
     except HarnessError as error:
-        pytest.exit(str(error), returncode=int(error.code))
+        pytest.exit(str(error), returncode=OURS + int(error.code))
     config.stash[STAGE] = stage
     config.stash[DESK] = Desk(stage, dealt)
     config.stash[OUTCOME] = Outcome()
@@ -146,7 +146,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-        session.exitstatus = int(ExitCode.USAGE)
+        session.exitstatus = OURS + int(ExitCode.USAGE)
     if PROGRESS.config is not None:
         with contextlib.suppress(pytest.exit.Exception, pytest.skip.Exception):
             session.config.stash[STAGE].recheck()

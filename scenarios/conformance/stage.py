@@ -19,6 +19,7 @@ from harness.pool import User
 from harness.profile import Profile
 from harness.redact import Redactor
 from harness.spec import load_spec
+from scenarios.conformance import OURS
 from scenarios.conformance.classify import intents_of, key_number, token_user
 from scenarios.conformance.draft import Draft, draft_for
 from scenarios.conformance.evidence import Evidence, answered
@@ -189,7 +190,7 @@ class Stage:
 
     def end(self, message: str, code: ExitCode) -> None:
         """End the whole stage with a message that its reader can act on."""
-        pytest.exit(message, returncode=int(code))
+        pytest.exit(message, returncode=OURS + int(code))
 
     def _record(self, reply: Reply, key: int) -> None:
         draft, answer, read = reply.draft, reply.answer, reply.read
