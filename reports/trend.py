@@ -30,13 +30,18 @@ def read_trend(folder: Path) -> tuple[Rows, list[str]]:
         try:
             rows.append(_row(path, json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-            notes.append(f"{path.parent.name}: left out: {type(error).__name__}: {error}"[:200])
+            notes.append(_left_out(path.parent, error))
     if not rows:
         raise HarnessError(
             f"{folder}: holds no run with a summary that can be read",
             hint="Name the folder that holds run folders, such as runs; make a summary anew with: stepup report DIR",
         )
     return sorted(rows, key=lambda row: str(row["started"])), notes
+
+
+def _left_out(folder: Path, error: Exception) -> str:
+    why = f"its summary lacks {error}" if isinstance(error, KeyError) else f"its summary cannot be read: {error}"
+    return visible(f"{folder.name}: left out: {why}; make it anew: stepup report {folder}", 300)
 
 
 def _row(path: Path, summary: dict[str, Any]) -> dict[str, Any]:
