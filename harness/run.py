@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,8 @@ def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
         codes |= _told(run, name, ended)
         if ExitCode.UNREACHABLE in codes:
             break
+    else:
+        _count_late_pushes(run, control)
     if run.interrupt.asked:
         run.folder.facts["interrupted"] = True
         codes.add(ExitCode.INTERRUPTED)
@@ -123,6 +126,19 @@ def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
     return codes
 
 
+def _count_late_pushes(run: _Run, control: ControlClient) -> None:
+    """Count again when what the target still had to do is surely done: only then is a push that is missing lost."""
+    late_s = (run.profile.target.late_effect_ns or 0) / 1e9
+    if run.profile.control.pushes is None or not 0 < late_s <= LATEST_COUNT_S:
+        return
+    run.screen.stage("target", f"waiting {late_s:g} s for pushes that may still be under way")
+    deadline = time.monotonic() + late_s * 1.02
+    while time.monotonic() < deadline and not run.interrupt.asked:
+        time.sleep(0.05)
+    control.pushes()
+
+
+LATEST_COUNT_S: Final = 15.0
 SAYS: Final = {
     "conformance": "one request at a time, every kind of request the contract speaks of",
     "load": "many users at once, every response checked and recorded",

@@ -120,15 +120,38 @@ def run_trials(
 
 
 def _run(trial: Trial, out: Path, plan: str, interrupt: Interrupt) -> Outcome | None:
-    if interrupt.asked:
-        return None
-    name = f"{trial.kind}-{trial.name}-{trial.seed}"
-    argv = [sys.executable, "-m", "harness", "run", "--seed", str(trial.seed), "--plan", plan, "--plain"]
-    argv += [*trial.flags, "--out", str(out / name)]
+    """The first stage that catches a fault settles it; a correct service has to stand all."""
     began = time.monotonic()
-    log = out / f"{name}.log"
-    ended = run_stage(Stage(name, argv, log, lambda _: None, LIMIT_S, dict(os.environ)), interrupt)
-    return None if ended.interrupted else _outcome(trial, out / name, ended, time.monotonic() - began)
+    outcome = None
+    for verb in _verbs(trial):
+        if interrupt.asked:
+            return None
+        name = f"{trial.kind}-{trial.name}-{trial.seed}-{verb}"
+        argv = [sys.executable, "-m", "harness", verb, "--seed", str(trial.seed), "--plain", *trial.flags]
+        argv += [*PLAN_OF[verb], plan] if verb in PLAN_OF else []
+        stage = Stage(name, [*argv, "--out", str(out / name)], out / f"{name}.log", _unheard, LIMIT_S, dict(os.environ))
+        ended = run_stage(stage, interrupt)
+        if ended.interrupted:
+            return None
+        outcome = _outcome(trial, out / name, ended, time.monotonic() - began)
+        if outcome.result == "caught":
+            break
+    return outcome
+
+
+PLAN_OF: Final = {"run": ["--plan"], "load": []}
+
+
+def _verbs(trial: Trial) -> tuple[str, ...]:
+    """Which commands to try, the likeliest first."""
+    if trial.kind == "correct":
+        return ("run",)
+    alone = all(RULES[rule].scope == "exchange" for rule in trial.rules if rule in RULES)
+    return ("conformance", "load") if alone else ("load", "conformance")
+
+
+def _unheard(_: str) -> None:
+    """A stage's line; its log keeps it."""
 
 
 def _outcome(trial: Trial, folder: Path, ended: Ended, seconds: float) -> Outcome:
