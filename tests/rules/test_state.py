@@ -54,6 +54,14 @@ def test_close_to_the_expiry_either_answer_is_right() -> None:
     assert second(1013, **STATE) == "fail"
 
 
+def test_a_challenge_from_before_the_run_may_be_pending_until_it_expires() -> None:
+    served = {"t": [3000, 3010], "id": "a"}
+    assert judged("in-flight", [{"t": [0, 10], **STATE}, served], REJECT).status != "fail"
+    assert (
+        judged("in-flight", [{"t": [0, 10], "user": 1}, {"t": [1500, 1510], **STATE}, served], REJECT).status == "fail"
+    )
+
+
 def test_a_challenge_settled_where_that_leaves_the_token_free_is_no_longer_pending() -> None:
     free = {**REJECT, "policy": {"in_flight": "reject"}, "outcomes": {"after-accept": ["200"]}}
     rows: list[Row] = [{"t": [0, 10], "id": "a"}, accept(20, 30, "a")]
