@@ -24,26 +24,28 @@ class Evidence:
     def curl(self, draft: Draft) -> str:
         """One command that sends the request again, and a comment that says what its variables stand for."""
         names = self._names(draft)
-        command = self._plain(draft) if _curl_can(draft) else self._raw(draft)
-        return _named(command, names) + self._legend(names)
+        variables = {secret: name for secret, (name, _) in names.items()}
+        command = self._plain(draft, variables) if _curl_can(draft) else self._raw(draft, variables)
+        return command + self._legend(names)
 
-    def _plain(self, draft: Draft) -> str:
+    def _plain(self, draft: Draft, variables: dict[str, str]) -> str:
         url = f"{self._scheme}://{self._host}{self._prefix}{draft.path}"
         words = ["curl", "-sS", "-i", "--max-time", "10", "--path-as-is", "-g"]
-        words += ["--http1.0"] if draft.protocol == "HTTP/1.0" else []
+        words += ["--http1.0"] if draft.protocol == "HTTP/1.0" else ["--http1.1"]
         words += ["-I"] if draft.method == "HEAD" else ["-X", draft.method]
         for name, value in draft.headers:
             words += ["-H", f"{name}: {value}" if value.strip() else f"{name};"]
-        if draft.body and not draft.values("transfer-encoding"):
+        if draft.body:
             words += ["--data-binary", draft.body.decode("latin-1")]
-        words += ["-H", "Accept:"] if not draft.values("accept") else []
-        return " ".join(_quoted(word) for word in [*words, url])
+        words += [] if draft.values("accept") else ["-H", "Accept:"]
+        return " ".join(_quoted(word, variables) for word in [*words, url])
 
-    def _raw(self, draft: Draft) -> str:
+    def _raw(self, draft: Draft, variables: dict[str, str]) -> str:
+        """What curl would mend goes over a bare connection, byte by byte."""
         data = draft.data(self._host, self._prefix, self._scheme).decode("latin-1")
         tls = f"openssl s_client -quiet -connect {self._authority()}"
         peer = tls if self._scheme == "https" else f"curl -sS --max-time 10 telnet://{self._authority()}"
-        return f"{{ printf %s {_quoted(data)}; sleep 2; }} | {peer}"
+        return f"{{ printf %s {_quoted(data, variables)}; sleep 2; }} | {peer}"
 
     def _authority(self) -> str:
         port = {"http": "80", "https": "443"}[self._scheme]
@@ -66,17 +68,6 @@ class Evidence:
         return f"   # {told}" if told else ""
 
 
-def _named(command: str, names: dict[str, tuple[str, str]]) -> str:
-    """The command with each secret replaced by its variable, in double quotes within the quoted word around it."""
-    for secret in sorted(names, key=len, reverse=True):
-        command = command.replace(_inner(secret), f"'\"${names[secret][0]}\"'")
-    return command
-
-
-def _inner(secret: str) -> str:
-    return secret.replace("\\", "\\\\").replace("'", "\\'") if "'" in secret else secret
-
-
 def _curl_can(draft: Draft) -> bool:
     """Whether curl sends this as it is; what it would mend is sent as bytes."""
     values = "".join(name + value for name, value in draft.headers)
@@ -87,11 +78,17 @@ def _curl_can(draft: Draft) -> bool:
     return usual and framed and clean and " " not in draft.path and draft.protocol in ("HTTP/1.0", "HTTP/1.1")
 
 
-def _quoted(word: str) -> str:
-    """A word for a shell; bytes that are not printable are written as $'…'."""
-    if word.isascii() and word.isprintable():
-        return "'" + word.replace("'", "'\\''") + "'" if shlex.quote(word) != word else word
-    return "$'" + "".join(_escaped(letter) for letter in word) + "'"
+def _quoted(word: str, variables: dict[str, str]) -> str:
+    """A word for a shell with each secret as its variable; bytes that are not printable are written as $'…'."""
+    pattern = "|".join(map(re.escape, sorted(variables, key=len, reverse=True)))
+    parts = re.split(f"({pattern})", word) if pattern else [word]
+    return "".join(f'"${variables[part]}"' if part in variables else _literal(part) for part in parts if part) or "''"
+
+
+def _literal(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_escaped(letter) for letter in text) + "'"
 
 
 def _escaped(letter: str) -> str:
