@@ -21,6 +21,7 @@ from scenarios.load.work import Work
 
 LOOKED_AT: Final = 64  # tokens tried for one arrival before it is held back
 KEPT: Final = 0.25  # of a challenge limit that background leaves to the end, so that fresh refs last
+OVERTIME_NS: Final = 10**9  # after the end, in which arrivals are sent that were due before it
 BEHIND: Final = 4096  # arrivals sent in one go after a pause, before others get their turn
 
 
@@ -36,7 +37,7 @@ def run(work: Work) -> None:
         due = work.start_ns + offset
         while (early := due - monotonic_ns()) > 0:
             green.sleep(early / 1e9)
-        if work.over:
+        if work.session.desk.stopped or monotonic_ns() > work.deadline_ns + OVERTIME_NS:
             break
         full = 0 < stage.backlog <= work.session.desk.backlog()
         call = None if full else traffic.next()

@@ -56,6 +56,7 @@ class Alone:
             progress.stop()
         finally:
             self._process.close()
+        self._results[-1:] = [self._process.result()]  # with what closing the shard has shown
         return conclude(self._setup, self._deals, self._results, interrupted=self._stop.is_set(), lost={})
 
     def _deal_again(self, **_: Any) -> None:

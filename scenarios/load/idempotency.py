@@ -172,7 +172,7 @@ class _Lane:
         return True
 
     def _logins(self) -> bool:
-        """One ref by two tokens of one person, at once and again: one operation, as refs are the person's."""
+        """One ref by two tokens of one person, at once or in turn: one operation, as refs are the person's."""
         first = self._next(4, self.several)
         if first is None:
             return False
@@ -185,7 +185,10 @@ class _Lane:
             return False
         ref, channel, pair = self.work.session.ref(), self.rng.choice(shared), [first, other]
         calls = [self.work.call(token, channel, ref, also=self._also()) for token in pair]
-        self.work.together(pair, calls)
+        if self.rng.random() < 0.5:
+            self.work.together(pair, calls)
+        else:
+            _ = [self.work.ask(token, call) for token, call in zip(pair, calls, strict=True)]
         self._again(self.rng.choice(pair), channel, ref)
         self.work.done["same ref, other login"] += 1
         return True

@@ -187,6 +187,7 @@ class Master:
     def _end_of_shard(self, msg: Any, **_: Any) -> None:
         told = msg.data
         self._closed.add(told["worker"])
+        self._results[len(self._deals), told["worker"]] = told
         self._lost.pop(told["worker"], None)
         self._collector.close(told["worker"], told["sent"], told["engine"])
 

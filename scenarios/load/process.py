@@ -1,6 +1,5 @@
 """What one process of the load holds for its whole life, and how a turn of it begins and ends."""
 
-import contextlib
 import gc
 import traceback
 from collections.abc import Callable
@@ -130,8 +129,12 @@ class LoadProcess:
         self.feed.flush()
         self._steering.close()
         # A shard that could not be written to its end is not closed, and is named as a gap for it.
-        with contextlib.suppress(HarnessError):
+        try:
             self._recorder.close(sent=self.journal.sent + self._steering.calls, engine=self.feed.engine)
+        except (HarnessError, OSError) as error:
+            self.journal.broken = self.journal.broken or HarnessError(
+                f"history: {error}", hint="Free some disk space, or choose another run folder with --out DIR."
+            )
 
     def _run(self, turn: Turn) -> None:
         assert self._order is not None
