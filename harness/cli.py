@@ -231,6 +231,7 @@ def selftest(**flags: Any) -> None:
 def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], extra: tuple[str, ...] = ()) -> None:
     from harness.run import Options, execute
     from harness.screen import Live
+    from harness.verbs import tell_ci
 
     for name in ("fault", "policy"):
         if flags[name] and flags["profile"]:
@@ -247,6 +248,7 @@ def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], 
     )  # fmt: skip
     with Live(plain=flags["plain"]) as screen:
         folder, codes = execute(options, screen)
+    tell_ci(folder.path)
     _conclude(codes, folder.path)
 
 

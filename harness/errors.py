@@ -20,7 +20,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.PASS: "every rule that was decided passed, and every required rule was decided",
     ExitCode.FAILED: "at least one rule failed; the report shows a witness for each",
     ExitCode.USAGE: "wrong use or configuration: a flag, a profile, a plan, a credentials pool, a run folder",
-    ExitCode.GATE: "no rule failed, but a gate (latency, errors, throughput) was missed",
+    ExitCode.GATE: "no rule failed, but a gate (latency, errors, throughput) was missed, or a compared figure is worse",
     ExitCode.INCONCLUSIVE: "no rule failed, but a required rule was inconclusive or not exercised",
     ExitCode.UNREACHABLE: "could not run: the target did not answer, did not speak HTTP, or refused the credentials",
     ExitCode.INTERNAL: "a defect of the harness itself; please report it with the text that was printed",

@@ -52,24 +52,22 @@ def report_folder(folder: Path) -> set[ExitCode]:
 
 def codes_of(folder: Path) -> set[ExitCode]:
     """The exit codes that follow from what is in a run folder: its verdicts, its gates, how its stages ended."""
-    from harness.judge import exit_code
+    from reports.outcome import codes
 
     run = open_run(folder)
-    codes = {exit_code(read_verdicts(folder), required(run))} | _interrupted(run)
-    gates = run.read(SUMMARY).get("gates", [])
-    if any(gate.get("status") != "pass" for gate in gates):
-        codes.add(ExitCode.GATE)
-    stages = run.facts["stages"].values()
-    if any(stage.get("exit") == ExitCode.UNREACHABLE for stage in stages):
-        codes.add(ExitCode.UNREACHABLE)
-    return codes
+    return codes(read_verdicts(folder), run.facts, run.read(SUMMARY).get("gates", []))
 
 
-def required(run: RunFolder) -> list[str]:
-    """The rules that must be decided for a pass: those asked for, and those without which a run has seen nothing."""
-    from harness.judge import REQUIRED
+def tell_ci(folder: Path) -> None:
+    """Print what the CI that this runs in shows beside the code, and leave the job summary where it looks for it."""
+    from reports.github import publish
 
-    return [*REQUIRED, *run.facts.get("require", [])]
+    try:
+        for line in publish(open_run(folder).read(SUMMARY), os.environ):
+            # Log commands must stand at the start of a line, whatever a console would make of them.
+            print(line)  # noqa: T201
+    except OSError as error:
+        raise HarnessError(f"job summary: {error.strerror}", hint="Is GITHUB_STEP_SUMMARY a writable file?") from error
 
 
 def check_required(rules: Iterable[str]) -> None:
