@@ -128,8 +128,8 @@ def _run(trial: Trial, out: Path, plan: str, interrupt: Interrupt) -> Outcome | 
             return None
         name = f"{trial.kind}-{trial.name}-{trial.seed}-{verb}"
         argv = [sys.executable, "-m", "harness", verb, "--seed", str(trial.seed), "--plain", *trial.flags]
-        argv += [*PLAN_OF[verb], plan] if verb in PLAN_OF else []
-        stage = Stage(name, [*argv, "--out", str(out / name)], out / f"{name}.log", _unheard, LIMIT_S, dict(os.environ))
+        argv += ["--out", str(out / name), *(part.format(plan=plan) for part in LAST_OF[verb])]
+        stage = Stage(name, argv, out / f"{name}.log", _unheard, LIMIT_S, dict(os.environ))
         ended = run_stage(stage, interrupt)
         if ended.interrupted:
             return None
@@ -139,7 +139,8 @@ def _run(trial: Trial, out: Path, plan: str, interrupt: Interrupt) -> Outcome | 
     return outcome
 
 
-PLAN_OF: Final = {"run": ["--plan"], "load": []}
+# A few failed tests prove a fault as well as hundreds do.
+LAST_OF: Final = {"run": ["--plan", "{plan}"], "load": ["{plan}"], "conformance": ["--", "--maxfail=5"]}
 
 
 def _verbs(trial: Trial) -> tuple[str, ...]:
