@@ -57,7 +57,6 @@ _intent("token-impersonator", "403", "impersonator-refused", "the token of a bac
 _intent("ref-odd", "200,400", "bad-request-names-field", "an idempotency-ref that is empty or unusually long")
 _intent("ref-twice", "200,400", "bad-request-names-field", "two different idempotency-refs")
 _intent("limit-reached", "409:CHALLENGE_LIMIT_EXCEEDED", "challenge-limit-upper", "one challenge more than the limit")
-_intent("rate-over", "200,429", "rate-limit-upper", "a burst over the rate limit")
 _intent("query-sent", "200,400,404", "documented-status", "a query string where none is documented")
 _intent("http-legal", "200,4xx,501,505", "documented-status", "a spelling of HTTP that is unusual and within its rules")
 _intent("method-unknown", "4xx,501", "method-not-allowed", "a method that no standard knows")

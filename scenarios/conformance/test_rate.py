@@ -43,6 +43,9 @@ def test_over_the_limit(stage: Stage, desk: Desk) -> None:
     told = refused.answer.header("retry-after")
     if limit.retry_after and told is None:
         raise CaseFailed(stage.failure(refused, "a 429 without Retry-After, which the profile declares"))
+    # A call of its own that is refused too, to see later whether its ref was spent by that.
+    spent = stage.ref("spent")
+    turned_away = stage.check(stage.send(draft_for(user, user.usable[0], spent), over=True))
     # Somebody whom the limit does not concern is served meanwhile.
     other = desk.outside_rate_of(user)
     if other is not None:
@@ -51,5 +54,7 @@ def test_over_the_limit(stage: Stage, desk: Desk) -> None:
     if wait > LONGEST_WAIT_S:
         pytest.skip(f"to come back after {wait:.0f} s takes too long")
     time.sleep(wait)
-    back = stage.send(draft_for(user, user.usable[0], stage.ref("back")))
+    back = stage.send(draft_for(user, user.usable[0], spent if turned_away.status == 429 else stage.ref("back")))
+    if back.status == 429 and limit.counts_refusals is False and stage.profile.target.exclusive:
+        raise CaseFailed(stage.failure(back, f"came back after {wait:g} s, and again later, and was still refused"))
     stage.check(back)
