@@ -93,7 +93,8 @@ class _Scope:
                 return
             channel, ref = self.rng.choice(token.user.usable), self.work.session.ref()
             call = self.work.call(token, channel, ref, also="409" if self.work.session.conflicts else "")
-            self.work.session.desk.cut(call, self.rng.choice(PATIENCE_S), reset=self.rng.random() < 0.5)
+            lost = self.work.session.desk.cut(call, self.rng.choice(PATIENCE_S), reset=self.rng.random() < 0.5)
+            self.work.session.remember(lost)
             for _ in range(TRIES):
                 again = self.work.ask(token, self.work.call(token, channel, ref, "replay", also="409"))
                 if again is None or again.outcome == "ok" or again.error_code == "CHALLENGE_LIMIT_EXCEEDED":

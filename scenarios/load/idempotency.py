@@ -174,7 +174,7 @@ class _Lane:
     def _logins(self) -> bool:
         """One ref by two tokens of one person, at once or in turn: one operation, as refs are the person's."""
         first = self._next(4, self.several)
-        if first is None:
+        if first is None or self.work.session.rejects:  # whose challenge is pending would depend on who came first
             return False
         others = [one for one in self.several if one.user.person == first.user.person and one is not first]
         if not others:
@@ -238,7 +238,8 @@ class _Lane:
             if not token.pacer.take(1, self.work.deadline_ns):
                 return True
             call = self.work.call(token, channel, ref, "replay" if number else "valid", self._also())
-            self.work.session.desk.cut(call, self.rng.choice(PATIENCE_S), reset=self.rng.random() < 0.5)
+            lost = self.work.session.desk.cut(call, self.rng.choice(PATIENCE_S), reset=self.rng.random() < 0.5)
+            self.work.session.remember(lost)
         self.work.done["answers lost"] += 1
         size = 2 if self.rng.random() < 0.4 and token.pacer.capacity >= 2 else 1
         self._duplicates(token, channel, ref, "replay", size)

@@ -14,12 +14,13 @@ from harness.profile import Profile
 from harness.spec import load_spec
 from scenarios.load.desk import Desk
 from scenarios.load.journal import Call
-from scenarios.load.limits import Ledger, Pacer
+from scenarios.load.limits import LATE_NS, Ledger, Pacer
 from scenarios.load.scopes import challenge_scope, rate_scope
 from scenarios.load.usage import Usage
 from scenarios.load.wire import Dialler
 
 PLAIN_REF: Final = 36  # characters; what a UUID takes, so any target serves it
+EXPIRY_NS: Final = 200_000_000  # after a challenge should have expired, before it is counted on
 LONG_REF: Final = 255  # the longest that older versions of the platform documented
 
 
@@ -144,13 +145,22 @@ class Session:
     def remember(self, exchange: Exchange) -> None:
         """Keep what later calls build on: a ref that got a challenge, a limit that somebody else has used up."""
         token = self.tokens[exchange.user]
-        if exchange.outcome == "ok" and exchange.ref is not None:
-            made = (exchange.channel, exchange.ref)
-            if made not in token.known:
-                token.known.add(made)
-                token.made.append(made)
+        made = (exchange.channel, exchange.ref or "")
+        if self.rejects and exchange.outcome != "refused" and made not in token.known:
+            self._hold(token, exchange)
+        if exchange.outcome == "ok" and exchange.ref is not None and made not in token.known:
+            token.known.add(made)
+            token.made.append(made)
         elif exchange.error_code == "CHALLENGE_LIMIT_EXCEEDED":
             token.ledger.exhausted()
+
+    def _hold(self, token: Token, exchange: Exchange) -> None:
+        """A challenge may have begun as late as with this answer, or later where none came; until it has expired no
+        other one may be asked for."""
+        lasts = self.profile.policy.in_flight_for_ns
+        late = LATE_NS if exchange.outcome == "unknown" else 0
+        until = exchange.received + late + round(lasts * 1.05) + EXPIRY_NS if lasts else 1 << 62
+        token.free_at = max(token.free_at, until)
 
 
 def run_prefix(run: str, seed: int, process: int, turn: int) -> str:
