@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Final
+from uuid import UUID
 
 import pytest
 
@@ -109,6 +110,11 @@ def test_no_ref_no_replay(stage: Stage, desk: Desk) -> None:
         other(stage, replies[first], replies[second], "two calls without a ref")
 
 
+def as_uuid(ref: str) -> str:
+    """A UUID with a letter in it, so that its upper case differs."""
+    return str(UUID("a" + (ref * 2)[1:]))
+
+
 NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "letter-case": lambda ref: (f"{ref}-abc", f"{ref}-ABC", f"{ref}-Abc"),
     "last-letter": lambda ref: (f"{ref}-1", f"{ref}-2"),
@@ -116,7 +122,8 @@ NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "blanks-inside": lambda ref: (f"{ref} x", f"{ref}  x", f"{ref}x"),
     "zeros": lambda ref: (f"{ref}-1", f"{ref}-01", f"{ref}-1.0"),
     "numbers": lambda ref: (f"1e{int(ref[:4], 16)}", f"1E{int(ref[:4], 16)}", f"+1e{int(ref[:4], 16)}"),
-    "signs": lambda ref: (f"{ref}-x", f"{ref}_x", f"{ref}.x", f"{ref}:x"),
+    "signs": lambda ref: (f"{ref}-x", f"{ref}_x", f"{ref}.x", f"{ref}:x", f"{ref}x"),
+    "uuid": lambda ref: (as_uuid(ref), as_uuid(ref).upper(), as_uuid(ref).replace("-", ""), f"urn:uuid:{as_uuid(ref)}"),
     "encoded": lambda ref: (f"{ref}/x", f"{ref}%2Fx", f"{ref}%2fx"),
     "end-differs": lambda ref: (f"{ref}-{'x' * 10}", f"{ref}-{'x' * 9}y"),
     "long-prefix": lambda ref: (f"{ref}{LONG_PREFIX}1", f"{ref}{LONG_PREFIX}2"),
