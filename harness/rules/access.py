@@ -4,12 +4,10 @@ from typing import Any, Final
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.blame import CREDENTIAL_RULES, meant, rule_of
-from harness.rules.columns import Ints
-from harness.rules.kinds import OTHER, Kind, kinds_of
-from harness.rules.registry import Finding, Violation, rule
-from harness.rules.sessions import lost_tokens
-from harness.rules.single import (
+from harness.rules.answers.blame import CREDENTIAL_RULES, meant, rule_of
+from harness.rules.answers.kinds import OTHER, Kind, kinds_of
+from harness.rules.answers.sessions import lost_tokens
+from harness.rules.answers.single import (
     Doubt,
     blamed,
     by_intent,
@@ -21,6 +19,8 @@ from harness.rules.single import (
     those,
     with_rows,
 )
+from harness.rules.reading.columns import Ints
+from harness.rules.registry import Finding, Violation, rule
 from harness.spec import load_spec
 
 SPEC: Final = load_spec()

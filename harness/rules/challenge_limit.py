@@ -9,12 +9,12 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Ints, Lanes
-from harness.rules.challenge_refusals import LIMITED, OTHERS, REFUSALS, REPLAYS, STALE, Refusals, refusals_of
-from harness.rules.challenges import challenges_of
-from harness.rules.limited import Limited, by_era
+from harness.rules.limits.challenge_refusals import LIMITED, OTHERS, REFUSALS, REPLAYS, STALE, Refusals, refusals_of
+from harness.rules.limits.challenges import challenges_of
+from harness.rules.limits.limited import Limited, by_era
+from harness.rules.limits.wrongful import SHOWN
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.told import ago, who
-from harness.rules.wrongful import SHOWN
 
 UNDECLARED: Final = "limits.challenges (count and window) in the profile."
 MORE: Final = "A plan with a challenge-limit stage drives scopes to the limit; a short window or control.reset helps."

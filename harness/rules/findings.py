@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from harness.rules.operations import Ints, Pushes
+from harness.rules.reading.operations import Ints, Pushes
+from harness.rules.refs.unexplained import REASONS, Unexplained
 from harness.rules.registry import Finding, Violation
 from harness.rules.told import answer, who
-from harness.rules.unexplained import REASONS, Unexplained
 
 SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.burst import narrowest_race
 from harness.rules.findings import each, finding_of, refusal
+from harness.rules.refs.burst import narrowest_race
+from harness.rules.refs.repeats import YOUNG_NS, Repeats, repeats_of
+from harness.rules.refs.spent import Stuck, served_afterwards, stuck_at_429
+from harness.rules.refs.unexplained import unexplained
 from harness.rules.registry import Finding, Violation, rule
-from harness.rules.repeats import YOUNG_NS, Repeats, repeats_of
-from harness.rules.spent import Stuck, served_afterwards, stuck_at_429
 from harness.rules.told import ago, answer, who
-from harness.rules.unexplained import unexplained
 
 RACE_WIDTH_MS: Final = 1.0  # a pass speaks for look-then-write gaps of at least this width
 OLDEST_NS: Final = 10 * YOUNG_NS  # a pass of ref-retention wants a ref that was kept at least this long

@@ -10,15 +10,15 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.counting import Span, spans_of
 from harness.rules.findings import each, finding_of, refusal
-from harness.rules.guessing import fresh_bits, ids_in_order
 from harness.rules.idempotency import LOAD, SPEC_REF
-from harness.rules.operations import Flags, pushes_of
+from harness.rules.reading.operations import Flags, pushes_of
+from harness.rules.refs.counting import Span, spans_of
+from harness.rules.refs.guessing import fresh_bits, ids_in_order
+from harness.rules.refs.sharing import Shared, nearly_equal, operations_with_an_id, same_ref_elsewhere, shared_ids
+from harness.rules.refs.unexplained import unexplained
 from harness.rules.registry import Finding, Violation, rule
-from harness.rules.sharing import Shared, nearly_equal, operations_with_an_id, same_ref_elsewhere, shared_ids
 from harness.rules.told import quoted, who
-from harness.rules.unexplained import unexplained
 
 SPEC_ID: Final = "openapi.yaml: components.schemas.Challenge.properties.id"
 # OWASP Session Management Cheat Sheet: at least 64 bits of entropy; less what an estimate from samples may lack.

@@ -9,10 +9,10 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.lives import lives_of
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.search import BUDGET, LIMITED, REFUSED, SERVED, Call, Terms, reduce, search
 from harness.rules.search.tables import Table, table_of, terms_of
+from harness.rules.tokens.lives import lives_of
 
 TOTAL: Final = 4_000_000  # configurations over all persons; a minute or two
 PART: Final = 500_000  # exchanges looked at together, which bounds memory

@@ -9,15 +9,15 @@ from harness.profile import Profile, RateLimit
 from harness.rules.bounds import sliding
 from harness.rules.bounds.sliding import Crowd
 from harness.rules.challenge_limit import ALONE, CLOSE, counts_not
-from harness.rules.limited import Limited
-from harness.rules.operations import Flags, Ints
-from harness.rules.rate_refusals import OTHERS, REF, STALE, Refusals, refusals_of
-from harness.rules.rate_requests import Requests, requests_of
-from harness.rules.rate_upper import Upper, upper_of
+from harness.rules.limits.limited import Limited
+from harness.rules.limits.rate_refusals import OTHERS, REF, STALE, Refusals, refusals_of
+from harness.rules.limits.rate_requests import Requests, requests_of
+from harness.rules.limits.rate_upper import Upper, upper_of
+from harness.rules.limits.retry_after import MISSING, UNREADABLE, longest, returns_of, told_of
+from harness.rules.limits.wrongful import SHOWN
+from harness.rules.reading.operations import Flags, Ints
 from harness.rules.registry import Finding, Violation, rule
-from harness.rules.retry_after import MISSING, UNREADABLE, longest, returns_of, told_of
 from harness.rules.told import ago, quoted, who
-from harness.rules.wrongful import SHOWN
 
 UNDECLARED: Final = "limits.rate (count and window) in the profile."
 MORE: Final = "A plan with a rate-limit stage drives scopes to the limit."

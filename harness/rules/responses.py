@@ -6,11 +6,10 @@ from typing import Any, Final
 from harness.case import allowed_for
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.blame import GATEWAY, LIMIT, PLAIN, any_form, is_limit
-from harness.rules.kinds import Kind, Kinds, kinds_of
-from harness.rules.registry import Finding, Violation, rule
-from harness.rules.sessions import lost_tokens
-from harness.rules.single import (
+from harness.rules.answers.blame import GATEWAY, LIMIT, PLAIN, any_form, is_limit
+from harness.rules.answers.kinds import Kind, Kinds, kinds_of
+from harness.rules.answers.sessions import lost_tokens
+from harness.rules.answers.single import (
     blamed,
     by_intent,
     definite,
@@ -22,6 +21,7 @@ from harness.rules.single import (
     those,
     with_rows,
 )
+from harness.rules.registry import Finding, Violation, rule
 from harness.spec import load_spec
 
 SPEC: Final = load_spec()

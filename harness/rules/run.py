@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.history import History, Tally
 from harness.profile import Profile
-from harness.rules.columns import Ints
+from harness.rules.reading.columns import Ints
 from harness.rules.registry import Finding, rule
 
 LATEST_NS: Final = 10 * 10**6  # lateness of the generator's own that adds nothing worth telling to a latency

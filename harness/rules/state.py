@@ -9,11 +9,11 @@ import numpy as np
 from harness.case import INTENTS, allows
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.lives import SETTLING, STATE, Lives, Settles, lives_of
-from harness.rules.operations import Flags, Ints
-from harness.rules.refusals import Refusals, may_be_over_from, refusals_of, settles_of_others
+from harness.rules.reading.operations import Flags, Ints
+from harness.rules.reading.timeline import Timeline
 from harness.rules.registry import Finding, Violation, rule
-from harness.rules.timeline import Timeline
+from harness.rules.tokens.lives import SETTLING, STATE, Lives, Settles, lives_of
+from harness.rules.tokens.refusals import Refusals, may_be_over_from, refusals_of, settles_of_others
 
 SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from harness.rules.operations import Pushes
+from harness.rules.reading.operations import Pushes
 
 LONGEST: Final = 60  # characters of a text that others wrote
 

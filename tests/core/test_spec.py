@@ -45,7 +45,7 @@ def test_reads_the_operation_from_the_document() -> None:
 def test_no_other_file_repeats_the_enums() -> None:
     """Codes may be named one at a time where a rule is about that one; the list stands in the document alone."""
     root = spec_path().parent
-    for path in [*root.glob("harness/rules/*.py"), *root.glob("scenarios/**/*.py"), *root.glob("harness/*.py")]:
+    for path in [*root.glob("harness/rules/**/*.py"), *root.glob("scenarios/**/*.py"), *root.glob("harness/*.py")]:
         text = path.read_text(encoding="utf-8")
         assert not all(code in text for code in load_spec().field_errors), path
 

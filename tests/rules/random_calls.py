@@ -2,7 +2,7 @@
 
 import random
 
-from harness.rules.operations import FOREVER
+from harness.rules.reading.operations import FOREVER
 from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms
 
 KINDS = [SERVED] * 5 + [MAYBE] * 2 + [LIMITED] * 2 + [REFUSED] * 2 + [SETTLED, MAYBE_SETTLED]

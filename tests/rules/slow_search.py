@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cache
 
-from harness.rules.operations import FOREVER
+from harness.rules.reading.operations import FOREVER
 from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms
 
 Pending = frozenset[tuple[int, int | None]]  # the last challenge of each token by its operation, None: settled since

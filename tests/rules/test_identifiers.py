@@ -10,8 +10,8 @@ import pytest
 
 from harness.judge import verdict_on, with_known_gaps
 from harness.rules import RULES
-from harness.rules.counting import spans_of
-from harness.rules.guessing import fresh_bits
+from harness.rules.refs.counting import spans_of
+from harness.rules.refs.guessing import fresh_bits
 from tests.history_files import make_history
 from tests.rules.refs_model import DEFECTS, simulate
 from tests.rules.test_idempotency import JUDGED, SEEDS

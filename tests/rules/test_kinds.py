@@ -8,7 +8,7 @@ import pytest
 from harness.case import INTENTS
 from harness.pool import User
 from harness.profile import Profile
-from harness.rules.kinds import OTHER, Kind, kinds_of
+from harness.rules.answers.kinds import OTHER, Kind, kinds_of
 from tests.history_files import POOL, make_history
 
 CODES = ["", "STATE_INVALID", "CHANNEL_NOT_REGISTERED", "CHALLENGE_LIMIT_EXCEEDED", "MADE_UP", "made up"]

@@ -8,7 +8,7 @@ import pytest
 
 from harness.judge import verdict_on
 from harness.rules import RULES
-from harness.rules.operations import FOREVER
+from harness.rules.reading.operations import FOREVER
 from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms, reduce, search
 from harness.rules.search.reduce import weakened
 from harness.verdict import Verdict

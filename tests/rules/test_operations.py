@@ -8,9 +8,9 @@ import pytest
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.groups import count_until, earliest, next_after, pairs
-from harness.rules.operations import FOREVER, effects_of, pushes_of, resets_of
-from harness.rules.repeats import repeats_of
+from harness.rules.reading.groups import count_until, earliest, next_after, pairs
+from harness.rules.reading.operations import FOREVER, effects_of, pushes_of, resets_of
+from harness.rules.refs.repeats import repeats_of
 from tests.history_files import make_history
 
 Rows = list[dict[str, Any]]

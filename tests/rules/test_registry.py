@@ -8,7 +8,7 @@ import pytest
 
 from harness.case import INTENTS
 from harness.rules import FAMILIES, RULES, Finding, rule
-from harness.rules.blame import JUDGED_HERE
+from harness.rules.answers.blame import JUDGED_HERE
 from harness.spec import load_spec
 
 GOOD: dict[str, Any] = {

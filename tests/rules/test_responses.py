@@ -6,7 +6,7 @@ import pytest
 
 from harness.judge import judge
 from harness.rules import RULES
-from harness.rules.kinds import kinds_of
+from harness.rules.answers.kinds import kinds_of
 from tests.history_files import make_history
 
 SINGLE = [name for name, one in RULES.items() if one.scope == "exchange"]

@@ -7,7 +7,7 @@ import pytest
 
 from harness.judge import verdict_on
 from harness.rules import RULES
-from harness.rules.timeline import Timeline
+from harness.rules.reading.timeline import Timeline
 from harness.verdict import Verdict
 from tests.history_files import make_history
 

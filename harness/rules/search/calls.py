@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from harness.rules.operations import FOREVER
+from harness.rules.reading.operations import FOREVER
 
 # SERVED: a 200; its operation's challenge exists from some moment of the interval on. MAYBE: it may have been issued.
 # LIMITED, REFUSED: refused for the challenge limit, for the token's state. SETTLED: accepted or declined, or maybe.

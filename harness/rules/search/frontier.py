@@ -9,7 +9,7 @@ and how many more were issued by operations that are over.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from harness.rules.operations import FOREVER
+from harness.rules.reading.operations import FOREVER
 from harness.rules.search.calls import LIMITED, MAY_REFUSE, MAYBE_SETTLED, MUST_REFUSE, REFUSED, SETTLED, Call, Terms
 from harness.rules.search.plan import Plan
 

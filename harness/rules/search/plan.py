@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from harness.rules.operations import FOREVER
+from harness.rules.reading.operations import FOREVER
 from harness.rules.search.calls import (
     LIMITED,
     MAY_REFUSE,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from harness.profile import Profile
-from harness.rules.lives import LIMIT, STATE, UNKNOWN, Lives
-from harness.rules.operations import FOREVER, Flags, Ints
+from harness.rules.reading.operations import FOREVER, Flags, Ints
 from harness.rules.search.calls import (
     LIMITED,
     MAY_REFUSE,
@@ -18,6 +17,7 @@ from harness.rules.search.calls import (
     SETTLED,
     Terms,
 )
+from harness.rules.tokens.lives import LIMIT, STATE, UNKNOWN, Lives
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from harness.case import INTENTS
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.blame import blame, meant, rule_of
-from harness.rules.columns import Ints
-from harness.rules.kinds import Kind, Kinds, kinds_of
+from harness.rules.answers.blame import blame, meant, rule_of
+from harness.rules.answers.kinds import Kind, Kinds, kinds_of
+from harness.rules.reading.columns import Ints
 from harness.rules.registry import Finding, Violation
 
 MOST_TOLD: Final = 20  # violations listed; the verdict counts the rest

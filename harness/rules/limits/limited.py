@@ -10,7 +10,7 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds.lanes import Lanes
 from harness.rules.bounds.slack import Slack
-from harness.rules.operations import Flags, Ints, Pushes, Resets
+from harness.rules.reading.operations import Flags, Ints, Pushes, Resets
 
 # What the clocks of load machines that keep time by NTP may differ by; within one machine there is but one clock.
 MACHINES_APART_NS: Final = 50 * 10**6

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.groups import count_until, earliest, pairs
-from harness.rules.operations import Flags, Ints, Pushes, apart_ns, late, once_a_history, pushes_of, resets_of
-from harness.rules.spent import leaves_free
-from harness.rules.standing import Standing
+from harness.rules.reading.groups import count_until, earliest, pairs
+from harness.rules.reading.operations import Flags, Ints, Pushes, apart_ns, late, once_a_history, pushes_of, resets_of
+from harness.rules.refs.spent import leaves_free
+from harness.rules.refs.standing import Standing
 
 # 400, 409 and 422 are how servers refuse an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header, section 2.7);
 # 401 and 403 are what they replay when they remember refusals. 404, 405 and the like never speak of a ref.

@@ -9,11 +9,11 @@ from harness.history import History
 from harness.profile import ChallengeLimit, Profile
 from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
-from harness.rules.challenges import challenges_of
-from harness.rules.limited import Limited, by_era, last_reset
-from harness.rules.operations import once_a_history
-from harness.rules.repeats import RETENTION_NS
-from harness.rules.wrongful import Blame, Cause, Moments, blame, counted_too, kept_too_long, shared, with_room
+from harness.rules.limits.challenges import challenges_of
+from harness.rules.limits.limited import Limited, by_era, last_reset
+from harness.rules.limits.wrongful import Blame, Cause, Moments, blame, counted_too, kept_too_long, shared, with_room
+from harness.rules.reading.operations import once_a_history
+from harness.rules.refs.repeats import RETENTION_NS
 
 REPLAYS: Final = "challenge-limit-replay-free"
 LIMITED: Final = "rate-limit-no-effect"

@@ -7,8 +7,8 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.operations import FOREVER
-from harness.rules.repeats import clear_pushes, lives_of
+from harness.rules.reading.operations import FOREVER
+from harness.rules.refs.repeats import clear_pushes, lives_of
 
 # P(seen in a burst) = 1 - (1 - w/D)^k for k duplicates spread over D and a gap of w between look and write; over many
 # bursts that is 95 % where the sum of k w / D reaches 3.

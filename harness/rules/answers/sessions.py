@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from harness.history import History
-from harness.rules.columns import Ints
+from harness.rules.reading.columns import Ints
 
 
 class Lost(NamedTuple):

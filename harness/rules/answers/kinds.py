@@ -11,7 +11,7 @@ import pandas as pd
 from harness.history import History
 from harness.pool import Pool
 from harness.profile import Profile
-from harness.rules.columns import Ints, once_a_history
+from harness.rules.reading.columns import Ints, once_a_history
 from harness.spec import load_spec
 
 KeyFit = Literal["own", "foreign", "unknown"]

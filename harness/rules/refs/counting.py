@@ -6,8 +6,17 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.groups import pairs
-from harness.rules.operations import FOREVER, Ints, apart_ns, effects_of, late, once_a_history, pushes_of, resets_of
+from harness.rules.reading.groups import pairs
+from harness.rules.reading.operations import (
+    FOREVER,
+    Ints,
+    apart_ns,
+    effects_of,
+    late,
+    once_a_history,
+    pushes_of,
+    resets_of,
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from harness.rules.columns import Flags, Ints
+from harness.rules.reading.columns import Flags, Ints
 
 
 def pairs(first: Ints, second: Ints) -> Ints:

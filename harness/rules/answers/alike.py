@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.columns import Ints
-from harness.rules.kinds import OTHER, Kind, kinds_of
+from harness.rules.answers.kinds import OTHER, Kind, kinds_of
+from harness.rules.answers.single import with_rows
+from harness.rules.reading.columns import Ints
 from harness.rules.registry import Finding, Violation, rule
-from harness.rules.single import with_rows
 from harness.spec import load_spec
 
 SPEC: Final = load_spec()

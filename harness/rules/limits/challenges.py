@@ -8,8 +8,8 @@ import pandas as pd
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds.lanes import Lanes
-from harness.rules.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
-from harness.rules.operations import FOREVER, Ints, Pushes, effects_of, once_a_history, pushes_of, resets_of
+from harness.rules.limits.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
+from harness.rules.reading.operations import FOREVER, Ints, Pushes, effects_of, once_a_history, pushes_of, resets_of
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from harness.rules.operations import NONE, Flags, Ints
+from harness.rules.reading.operations import NONE, Flags, Ints
 
 
 class Timeline:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.groups import pairs
-from harness.rules.operations import Flags, Ints, Pushes, once_a_history, pushes_of, resets_of
+from harness.rules.reading.groups import pairs
+from harness.rules.reading.operations import Flags, Ints, Pushes, once_a_history, pushes_of, resets_of
 
 SAMPLE: Final = 20_000  # operations in which nearly equal refs are looked for; far more than a pass needs
 LONG: Final = 32  # characters; refs that share so many were made to differ only behind them

@@ -11,8 +11,8 @@ import pandas as pd
 from harness.history import History
 from harness.profile import Profile, is_loopback
 from harness.rules.bounds.lanes import Ints, Lanes
-from harness.rules.operations import FOREVER, Flags
-from harness.rules.rate_requests import Requests, horizon
+from harness.rules.limits.rate_requests import Requests, horizon
+from harness.rules.reading.operations import FOREVER, Flags
 
 SECOND: Final = 10**9
 MISSING: Final = -1

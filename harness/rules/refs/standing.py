@@ -6,8 +6,8 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.groups import earliest, next_after, pairs
-from harness.rules.operations import FOREVER, Flags, Ints, Pushes, apart_ns, effects_of
+from harness.rules.reading.groups import earliest, next_after, pairs
+from harness.rules.reading.operations import FOREVER, Flags, Ints, Pushes, apart_ns, effects_of
 
 # What a settled token is answered where the document speaks (409) and where it was observed (400).
 AS_SETTLED: Final = (400, 409)

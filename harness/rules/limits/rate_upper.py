@@ -11,8 +11,8 @@ from harness.profile import Profile, RateLimit
 from harness.rules.bounds import bucket, circle, sliding
 from harness.rules.bounds.lanes import Ints, Lanes
 from harness.rules.bounds.sliding import Crowd
-from harness.rules.limited import Limited, by_era
-from harness.rules.rate_requests import Requests, interval
+from harness.rules.limits.limited import Limited, by_era
+from harness.rules.limits.rate_requests import Requests, interval
 
 STRETCH: Final = (
     250  # windows whose phase is looked at together: two clocks drift apart by a twentieth of one meanwhile

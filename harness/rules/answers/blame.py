@@ -4,7 +4,7 @@ from typing import Final
 
 from harness.case import INTENTS, allowed_for, allows
 from harness.profile import Profile
-from harness.rules.kinds import OTHER, Kind
+from harness.rules.answers.kinds import OTHER, Kind
 from harness.spec import load_spec
 
 CREDENTIAL_RULES: Final = ("auth-required", "tenant-isolation", "impersonator-refused", "logged-out-refused")

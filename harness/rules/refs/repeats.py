@@ -9,7 +9,16 @@ import pandas as pd
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.operations import FOREVER, Flags, Ints, Pushes, effects_of, once_a_history, pushes_of, resets_of
+from harness.rules.reading.operations import (
+    FOREVER,
+    Flags,
+    Ints,
+    Pushes,
+    effects_of,
+    once_a_history,
+    pushes_of,
+    resets_of,
+)
 
 RETENTION_NS: Final = 24 * 3600 * 10**9  # the document: a ref is remembered for at least 24 hours
 YOUNG_NS: Final = 10**9  # a retry comes within a second or so; what comes later needs the ref to be *kept*

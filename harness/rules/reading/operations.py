@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.columns import NONE, Flags, Ints, Pushes, once_a_history, pushes_of
+from harness.rules.reading.columns import NONE, Flags, Ints, Pushes, once_a_history, pushes_of
 
 __all__ = [
     "FOREVER", "NONE", "Effects", "Flags", "Ints", "Pushes", "Resets", "apart_ns", "effects_of", "late",

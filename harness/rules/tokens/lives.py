@@ -9,7 +9,7 @@ import pandas as pd
 from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.operations import (
+from harness.rules.reading.operations import (
     FOREVER,
     NONE,
     Flags,

@@ -8,9 +8,9 @@ import pandas as pd
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.groups import earliest, pairs
-from harness.rules.operations import Flags, Ints, Pushes, once_a_history, pushes_of
-from harness.rules.rate_refusals import REF, refusals_of
+from harness.rules.limits.rate_refusals import REF, refusals_of
+from harness.rules.reading.groups import earliest, pairs
+from harness.rules.reading.operations import Flags, Ints, Pushes, once_a_history, pushes_of
 
 LEAVE_FREE: Final = (401, 403, 429)  # refusals that must leave the ref free, besides every 5xx
 

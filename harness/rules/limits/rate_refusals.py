@@ -9,9 +9,9 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds import bucket, sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
-from harness.rules.operations import FOREVER, once_a_history
-from harness.rules.rate_requests import Requests, interval, requests_of
-from harness.rules.wrongful import Blame, Cause, Moments, blame, kept_too_long, shared
+from harness.rules.limits.rate_requests import Requests, interval, requests_of
+from harness.rules.limits.wrongful import Blame, Cause, Moments, blame, kept_too_long, shared
+from harness.rules.reading.operations import FOREVER, once_a_history
 
 OTHERS: Final = "rate-limit-isolated"
 STALE: Final = "rate-limit-recovers"

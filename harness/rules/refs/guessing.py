@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.operations import Ints, Pushes, pushes_of
+from harness.rules.reading.operations import Ints, Pushes, pushes_of
 
 SAMPLE: Final = 20_000  # ids; enough for an estimate that is good to a fraction of a bit
 OFTEN: Final = 16  # times that each of a few values is seen on average, so that hardly one was not seen

@@ -6,9 +6,9 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.lives import STATE, UNKNOWN, Lives, Settles, lives_of
-from harness.rules.operations import FOREVER, NONE, Flags, Ints, once_a_history
-from harness.rules.timeline import Timeline
+from harness.rules.reading.operations import FOREVER, NONE, Flags, Ints, once_a_history
+from harness.rules.reading.timeline import Timeline
+from harness.rules.tokens.lives import STATE, UNKNOWN, Lives, Settles, lives_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the rules on limits are built on: what counts against a limit, and what explains each refusal."""

@@ -1,0 +1,1 @@
+"""Reads a history into columns of integers: pushes, operations, groups of times."""

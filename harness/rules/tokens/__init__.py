@@ -1,0 +1,1 @@
+"""What the rules on a token's state are built on: its life, and what explains each refusal."""
