@@ -1,7 +1,6 @@
 """The rules that a history is held to, by family; importing this package registers all of them."""
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from harness.rules.registry import FAMILIES, RULES, Finding, Rule, Violation, rule
 
@@ -20,5 +19,4 @@ for _name in (
     "linearisable",
     "run",
 ):
-    if find_spec(f"{__name__}.{_name}"):
-        import_module(f"{__name__}.{_name}")
+    import_module(f"{__name__}.{_name}")
