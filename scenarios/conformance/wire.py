@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 TIMEOUT_S: Final = 10.0
 LARGEST_HEAD: Final = 64 * 1024  # bytes
 LARGEST_BODY: Final = 1024 * 1024  # bytes; the operation's answers are below 1 kB
+IDLE: Final = "closed between requests"  # a kept connection ended as the next request was on its way, as it may
 PIECE: Final = 64 * 1024
 
 
 class Answer(NamedTuple):
     """What came back. `status` 0: no answer, and `error` says why. Times in ns of the monotonic clock.
 
-    `error` is one of `connect` (nothing was sent), `closed`, `timeout`, `not HTTP: …`, `too large`.
+    `error` is one of `connect` (nothing was sent), `closed`, `IDLE`, `timeout`, `not HTTP: …`, `too large`.
     """
 
     status: int
@@ -57,18 +58,22 @@ class Wire:
 
     def exchange(self, data: bytes, *, method: str = "POST") -> Answer:
         """Send `data` and read the answer to it; the connection is kept where both sides allow it."""
+        opened = self.connection
         try:
             connection = self._ready()
         except (OSError, UnicodeError):  # a host name that no resolver takes is a UnicodeError
             now = time.monotonic_ns()
             return Answer(0, (), b"", "connect", now, now)
+        reused = self.connection == opened
         sent = time.monotonic_ns()
         reader = _Reader(connection, time.monotonic() + self._timeout_s)
         try:
             status, headers, body, keep = self._ask(connection, data, method, reader)
         except (OSError, NotHttp) as error:
             self.close()
-            return Answer(0, (), bytes(reader.seen[:2048]), _told(error), sent, time.monotonic_ns())
+            told = _told(error)
+            told = IDLE if told == "closed" and reused and not reader.seen else told
+            return Answer(0, (), bytes(reader.seen[:2048]), told, sent, time.monotonic_ns())
         received = time.monotonic_ns()
         if not keep or reader.pending:
             self.close()

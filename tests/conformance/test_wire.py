@@ -1,5 +1,7 @@
 """The raw sender reads every answer that HTTP allows, and names what is none, within its limits."""
 
+import itertools
+import select
 import shutil
 import socket
 import ssl
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.conformance.wire import Wire
+from scenarios.conformance.wire import IDLE, Wire
 from tests.support.raw_server import Behaviour, closes_after, http, raw_server, replies
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -105,7 +107,26 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew() -> None:
     """A request is never sent into a connection that is known to be gone, so no outcome is unknown for it."""
     with raw_server(closes_after(http("200 OK", b"{}"))) as port:
         wire = Wire(f"http://127.0.0.1:{port}", None)
-        assert [wire.exchange(REQUEST).status for _ in range(3)] == [200, 200, 200]
+        for number in range(3):
+            assert (wire.exchange(REQUEST).status, wire.connection) == (200, number + 1)
+            assert wire._socket is not None
+            assert select.select([wire._socket], [], [], 10)[0]  # the end of the connection has arrived
+        wire.close()
+
+
+def test_a_connection_that_ends_as_a_request_is_sent_is_told_apart() -> None:
+    """The target may have closed it before it saw the request, which is no fault of its own."""
+    count = itertools.count()
+
+    def behave(connection: socket.socket, _: bytes) -> None:
+        if next(count):
+            connection.shutdown(socket.SHUT_RDWR)
+        else:
+            connection.sendall(http("200 OK", b"{}"))
+
+    with raw_server(behave) as port:
+        wire = Wire(f"http://127.0.0.1:{port}", None)
+        assert [wire.exchange(REQUEST).error for _ in range(3)] == ["", IDLE, "closed"]
         wire.close()
 
 
