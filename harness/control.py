@@ -81,13 +81,16 @@ class ControlClient:
 
     def _ask(self, method: str, path: str) -> tuple[int, bytes, str]:
         """Status, body and transport error of one call; finds out once below which root the paths are."""
-        answer = self._send(method, self._roots[0] + path)
-        if len(self._roots) > 1:
-            other = self._send(method, self._roots[1] + path) if answer[0] in (404, 405) else answer
-            if other[0] and other[0] not in (404, 405):
-                self._roots = [self._roots[1] if other is not answer else self._roots[0]]
-                return other
-        return answer
+        roots = self._roots  # kept: another call may find it out while this one waits for its answer
+        answer = self._send(method, roots[0] + path)
+        if len(roots) == 1 or answer[0] not in (404, 405):
+            self._roots = roots[:1] if answer[0] else self._roots
+            return answer
+        other = self._send(method, roots[1] + path)
+        if not other[0] or other[0] in (404, 405):
+            return answer
+        self._roots = roots[1:]
+        return other
 
     def _send(self, method: str, url: str) -> tuple[int, bytes, str]:
         try:

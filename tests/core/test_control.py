@@ -2,6 +2,7 @@
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_paths_are_found_below_the_base_url_or_at_the_root(root: bytes, tmp_path
     assert list(frame["told"]) == [7, 0]
     assert list(frame["challenge_id"]) == ["", "a/b"]
     assert list(frame["user"]) == [-1, 0]
+
+
+def test_calls_at_the_same_time_find_the_root_once_and_all_succeed(tmp_path: Path) -> None:
+    with raw_server(only_at(b"", [])) as port, ThreadPoolExecutor(8) as threads:
+        control, recorder = client(tmp_path, port)
+        done = list(threads.map(lambda number: control.accept(f"id-{number}", number), range(40)))
+        control.close()
+        recorder.close(sent=40)
+    assert done == [True] * 40
 
 
 @pytest.mark.parametrize(
