@@ -1,4 +1,4 @@
-"""A load script as a competent engineer would write it with Locust alone, to compare what it finds with what rules find.
+"""A load script as a competent engineer would write it with Locust alone, to compare what it finds with our rules.
 
 Each user sends a ref, sends it again, and compares the two ids; every status but 200 is a failure. It shares nothing
 with the harness: run it with `locust -f`, the environment variable PLAIN_USERS naming the credentials pool.
