@@ -41,6 +41,8 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 def _load_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--processes", type=click.IntRange(1, 64), metavar="N", help="Load from N worker processes."),
+        click.option("--master", metavar="HOST:PORT",
+                     help="Listen there for the --processes N workers, which other machines start; see the README."),
         click.option("--web-ui", type=click.IntRange(1, 65535), metavar="PORT",
                      help="Serve Locust's own web page on this loopback port; ends with Ctrl-C."),
         click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario of the plan. Repeatable."),
@@ -256,6 +258,8 @@ def _load_arguments(flags: dict[str, Any]) -> tuple[str, ...]:
     given: list[str] = []
     if flags.get("processes"):
         given += ["--processes", str(flags["processes"])]
+    if flags.get("master"):
+        given += ["--master", flags["master"]]
     if flags.get("web_ui"):
         given += ["--web-ui", str(flags["web_ui"])]
     if flags.get("fast_http"):

@@ -23,7 +23,9 @@ from harness.targets.embedded import embedded
 from harness.targets.probe import Probe
 
 CONFORMANCE_LIMIT_S: Final = 1800.0  # a slow target with a tight rate limit needs minutes; one that hangs is cut here
+PAIRS_BESIDE_LOAD: Final = 3  # a run of everything tries one pair of unusual values in so many, to stay within a minute
 JUDGE_LIMIT_S: Final = 1800.0
+WORKERS_WAIT_S: Final = 600.0  # that a master waits for workers of other machines
 LOAD_MARGIN_S: Final = 120.0  # for a load stage to start, to wait for its last answers, and to close
 
 
@@ -177,7 +179,9 @@ def _stage(run: _Run, name: str, argv: list[str], limit_s: float) -> Stage:
 def _conformance(run: _Run) -> Stage:
     from scenarios.conformance import pytest_arguments
 
-    return _stage(run, "conformance", pytest_arguments(run.options.seed, list(run.options.extra)), CONFORMANCE_LIMIT_S)
+    pairs = PAIRS_BESIDE_LOAD if "load" in run.options.stages else 1
+    argv = pytest_arguments(run.options.seed, list(run.options.extra), pairs)
+    return _stage(run, "conformance", argv, CONFORMANCE_LIMIT_S)
 
 
 def _load(run: _Run) -> Stage:
@@ -192,7 +196,7 @@ def _load(run: _Run) -> Stage:
     argv += ["--seed", str(run.options.seed), *run.options.load]
     if run.options.plan:
         argv += ["--plan", str(find_plan(run.options.plan).resolve())]
-    duration = run.plan.seconds if run.plan else 0.0
+    duration = (run.plan.seconds if run.plan else 0.0) + (WORKERS_WAIT_S if "--master" in run.options.load else 0.0)
     limit_s = float("inf") if run.options.unlimited else duration + LOAD_MARGIN_S
     return _stage(run, "load", argv, limit_s)
 

@@ -33,7 +33,7 @@ class Settings:
     work_for: float = 0.005
     longest_ref: int = 255
     ref_retention: float = 25 * 3600.0  # the document asks for 24 h; an hour more forgives clocks that differ
-    late_effect: float = 5.0
+    late_effect: float = 3.0
     challenge_count: int | None = 20
     challenge_window: float = 10.0
     challenge_scope: Literal["user", "programme"] = "user"

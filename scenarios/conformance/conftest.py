@@ -32,6 +32,7 @@ SPOILS: Final = ("limited", "accepted", "declined")  # rows of the matrix that l
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stepup-seed", type=int, default=None, help="Makes what is sent the same again.")
+    parser.addoption("--stepup-pairs", type=int, default=1, help="Of two unusual values together, try one in so many.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,10 +58,13 @@ def _begin(config: pytest.Config) -> tuple[Stage, list[int]]:
     facts = open_run(Path(run)).facts
     dealt = list((facts.get("deal") or {}).get("conformance", [])) or [user.index for user in profile.pool.users]
     usable = sum(user.index in dealt and bool(user.usable) for user in profile.pool.active)
-    given = config.getoption("--stepup-seed")
-    seed = int(os.environ.get(ENV_SEED, "1")) if given is None else given
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return Stage(profile, Path(run), worker, seed, usable), dealt
+    return Stage(profile, Path(run), worker, _seed(config), usable), dealt
+
+
+def _seed(config: pytest.Config) -> int:
+    given = config.getoption("--stepup-seed")
+    return int(os.environ.get(ENV_SEED, "1")) if given is None else int(given)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -89,8 +93,16 @@ def _named(request: pytest.FixtureRequest, stage: Stage) -> None:
     stage.begin(request.node.path.stem.removeprefix("test_"), name)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:] = _part_of_pairs(items, config.getoption("--stepup-pairs"), _seed(config))
     items.sort(key=_place)
+
+
+def _part_of_pairs(items: list[pytest.Item], pairs: int, seed: int) -> list[pytest.Item]:
+    """All tests, but of the rows with two unusual values one in `pairs`; as many seeds as that cover all."""
+    doubles = [item for item in items if getattr(item, "originalname", "") == "test_two"]
+    left_out = {item for place, item in enumerate(doubles) if (place + seed) % pairs}
+    return [item for item in items if item not in left_out]
 
 
 def _place(item: pytest.Item) -> tuple[int, str, int]:
