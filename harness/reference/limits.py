@@ -1,10 +1,12 @@
 """How the service counts: each way of limiting a scope to so many in a window. Called within a transaction only."""
 
+from abc import ABC, abstractmethod
+
 from harness.reference.settings import SECOND, Settings
 from harness.reference.store import Meter, Store
 
 
-class Limit:
+class Limit(ABC):
     """At most `count` in `window` ns for each scope. `spend` takes one at `now`, or says how many ns to wait for it."""
 
     def __init__(self, store: Store, count: int, window: int) -> None:
@@ -12,13 +14,13 @@ class Limit:
         self.count = count
         self.window = window
 
+    @abstractmethod
     def spend(self, scope: str, now: int) -> int:
         """0 where one was taken, otherwise the ns after which one will be there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def punish(self, scope: str, now: int) -> int:
         """Count a refused one too; the ns to wait are then those after it."""
-        raise NotImplementedError
 
 
 class SlidingLog(Limit):

@@ -238,13 +238,15 @@ class Stage:
     def problem(self, reply: Reply) -> str:
         """What is wrong about an answer to its case; empty where nothing is."""
         status, code = reply.status, reply.read.error_code
-        if not status and reply.intent == "http-broken" and reply.answer.error == "closed":
-            return ""  # to close the connection is an answer too
+        if not status and "4xx" in reply.allowed and reply.answer.error in ("closed", "timeout"):
+            return ""  # to close the connection is an answer too, and so is to wait for the rest of a head or a body
         if not status:
             return "no answer came"
         if not allows(reply.allowed, status, code):
             return "another answer than the case allows"
-        own_form = reply.intent in GATEWAY or (reply.intent == "accept-odd" and status == 406)
+        # Where a case allows a whole class, a gateway may answer in its own form; the judge looks at it the same way.
+        open_form = f"{status // 100}xx" in reply.allowed
+        own_form = open_form or reply.intent in GATEWAY or (reply.intent == "accept-odd" and status == 406)
         return "" if not reply.read.fault or (own_form and status >= 300) else reply.read.fault
 
     def _lost(self, reply: Reply) -> None:
