@@ -43,7 +43,7 @@ def test_a_stage_that_does_not_end_is_ended_at_its_limit(tmp_path: Path, monkeyp
 
 
 def test_an_interrupt_asks_the_stage_to_end_by_itself(tmp_path: Path) -> None:
-    code = "import time\nprint('up')\ntry:\n  time.sleep(60)\nexcept KeyboardInterrupt:\n  print('closing')"
+    code = "import time\ntry:\n  print('up')\n  time.sleep(60)\nexcept KeyboardInterrupt:\n  print('closing')"
     with Interrupt() as interrupt:
         lines: list[str] = []
 
