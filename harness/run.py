@@ -222,10 +222,3 @@ def _conclude(run: _Run) -> set[ExitCode]:
             code=ExitCode.INTERNAL,
         )
     return set()
-
-
-def gate_table(folder: RunFolder) -> dict[str, Any]:
-    """The gates that a run's plan set."""
-    plan = folder.facts.get("plan") or {}
-    gates: dict[str, Any] = plan.get("gates", {})
-    return gates
