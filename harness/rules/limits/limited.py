@@ -10,10 +10,8 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds.lanes import Lanes
 from harness.rules.bounds.slack import Slack
-from harness.rules.reading.operations import Flags, Ints, Pushes, Resets
+from harness.rules.reading.operations import Flags, Ints, Pushes, Resets, apart_ns
 
-# What the clocks of load machines that keep time by NTP may differ by; within one machine there is but one clock.
-MACHINES_APART_NS: Final = 50 * 10**6
 MOST_SPREAD: Final = 5 * 10**6  # copies of requests that may belong to any scope; a run makes some hundreds of them
 
 
@@ -36,9 +34,7 @@ class Limited:
 
 def slack_of(history: History, profile: Profile) -> Slack:
     """The slack for the target's clock, and for those of the load machines where there is more than one."""
-    machines = len({tally.host for tally in history.tallies})
-    apart = 2 * MACHINES_APART_NS if machines > 1 else 0
-    return Slack(profile.target.clock_step_ns + apart)
+    return Slack(profile.target.clock_step_ns + apart_ns(history))
 
 
 def trusted(pushes: Pushes, profile: Profile) -> Flags:
