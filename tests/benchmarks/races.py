@@ -1,8 +1,8 @@
 """Counts how often ways of sending duplicates hit a planted look-then-write race of the embedded service.
 
-`python tests/benchmarks/races.py [--seconds 10] [--runs 1]` plants a gap of 1 ms, one of 0.1 ms and a bare
-select-insert in turn; each way sends bursts of 8 duplicates of fresh refs. A burst that got two challenge ids has hit.
-Prints a table; its last line is JSON.
+`python -m tests.benchmarks.races [--seconds 10] [--runs 1] [--gap NAME] [--way NAME]` plants a gap of 1 ms, one of
+0.1 ms and a bare select-insert in turn; each way sends bursts of duplicates of fresh refs: 8, or 2 to 16 by the load
+stage. A burst that got two challenge ids has hit. Prints a table; its last line is JSON.
 """
 
 import argparse
@@ -122,17 +122,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--gap", choices=FAULTS, action="append", help="only this gap; repeatable")
+    parser.add_argument("--way", choices=WAYS, action="append", help="only this way of sending; repeatable")
     args = parser.parse_args()
     told: dict[str, dict[str, dict[str, int]]] = {}
     print(f"{'gap':<16}{'way':<16}{'runs hit':>10}{'bursts':>10}{'hit':>10}")
-    for gap, fault in FAULTS.items():
-        for way, race in WAYS.items():
+    for gap in args.gap or FAULTS:
+        for way in args.way or WAYS:
             counts = []
             for run in range(args.runs):
                 with contextlib.ExitStack() as stack:
                     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="races-")))
-                    path = stack.enter_context(embedded(run + 1, fault, NO_LIMITS))
-                    counts.append(race(path, folder, args.seconds))
+                    path = stack.enter_context(embedded(run + 1, FAULTS[gap], NO_LIMITS))
+                    counts.append(WAYS[way](path, folder, args.seconds))
             bursts, hit, runs = sum(c[0] for c in counts), sum(c[1] for c in counts), sum(c[1] > 0 for c in counts)
             told.setdefault(gap, {})[way] = {"bursts": bursts, "hit": hit, "runs": args.runs, "runs_hit": runs}
             print(f"{gap:<16}{way:<16}{f'{runs}/{args.runs}':>10}{bursts:>10}{hit:>10}", flush=True)
