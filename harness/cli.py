@@ -4,18 +4,25 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness import __version__
 from harness.errors import ExitCode, HarnessError
 
+if TYPE_CHECKING:
+    from harness.allowances import Allowance
+
 FOLDER = click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 QUIET = click.option("--quiet", is_flag=True, hidden=True)
 REQUIRE = click.option(
     "--require", multiple=True, metavar="RULE", help="End with exit code 4 unless this rule is decided. Repeatable."
 )
+ALLOW = click.option(
+    "--allow", multiple=True, metavar="RULE=REASON[@YYYY-MM-DD]",
+    help="Let this rule fail as a known failure, until that day; it is judged and shown all the same. Repeatable.",
+)  # fmt: skip
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,6 +38,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--policy", multiple=True, metavar="KEY=VALUE",
                      help="Let the embedded service keep another policy, such as in_flight=reject. Repeatable."),
         REQUIRE,
+        ALLOW,
         click.option("--plain", is_flag=True, help="One line every few seconds instead of a live display."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -85,12 +93,16 @@ def run(plan: Path | None, **flags: Any) -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": False})
 @_common
+@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR",
+              help="First ask again for the refs of this earlier run of the same target: they must be remembered 24 h.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGUMENTS]")
 def conformance(pytest_args: tuple[str, ...], **flags: Any) -> None:
     """Send one request at a time, every kind the contract speaks of, and judge the answers.
 
     What stands after `--` goes to pytest: `stepup conformance -- -k token -x`.
     """
+    if flags["resume"] and not flags["profile"]:
+        raise HarnessError("--resume: needs --profile", hint="The embedded service forgets with each run.")
     _execute(("conformance",), None, flags, pytest_args)
 
 
@@ -109,12 +121,13 @@ def load(plan: Path | None, **flags: Any) -> None:
 @cli.command()
 @FOLDER
 @REQUIRE
+@ALLOW
 @QUIET
-def judge(folder: Path, require: tuple[str, ...], quiet: bool) -> None:
+def judge(folder: Path, require: tuple[str, ...], allow: tuple[str, ...], quiet: bool) -> None:
     """Decide every rule over the history in run folder DIR; needs no target."""
     from harness.verbs import judge_folder
 
-    _conclude(judge_folder(folder, list(require)), folder, quiet=quiet)
+    _conclude(judge_folder(folder, list(require), _allowances(allow)), folder, quiet=quiet)
 
 
 @cli.command()
@@ -238,20 +251,29 @@ def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], 
     for name in ("fault", "policy"):
         if flags[name] and flags["profile"]:
             raise HarnessError(f"--{name}: only the embedded service can be given one", hint="Leave out --profile.")
-    if flags["require"]:
-        from harness.verbs import check_required
+    allow = _allowances(flags["allow"])
+    if flags["require"] or allow:
+        from harness.verbs import check_rules
 
-        check_required(flags["require"])
+        check_rules("--require", flags["require"])
+        check_rules("--allow", [one.rule for one in allow])
     options = Options(
         stages=stages, profile=flags["profile"], plan=plan, out=flags["out"], seed=flags["seed"], fault=flags["fault"],
-        policy=flags["policy"], require=flags["require"], extra=extra, load=_load_arguments(flags),
-        unlimited=bool(flags.get("web_ui")),
+        policy=flags["policy"], require=flags["require"], allow=allow, extra=extra, load=_load_arguments(flags),
+        unlimited=bool(flags.get("web_ui")), resume=flags.get("resume"),
         command=shlex.join(["stepup", *sys.argv[1:]]),
     )  # fmt: skip
     with Live(plain=flags["plain"]) as screen:
         folder, codes = execute(options, screen)
     tell_ci(folder.path)
     _conclude(codes, folder.path)
+
+
+def _allowances(texts: tuple[str, ...]) -> "tuple[Allowance, ...]":
+    """What --allow was given; HarnessError where it is of another form or names a rule twice."""
+    from harness.allowances import allowances_of, parse_allowance
+
+    return allowances_of([parse_allowance(text).facts() for text in texts], "--allow")
 
 
 def _load_arguments(flags: dict[str, Any]) -> tuple[str, ...]:

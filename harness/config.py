@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from datetime import date, time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,19 @@ def load_toml(path: Path, what: str, schema_file: str) -> dict[str, Any]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise HarnessError(f"{what} {path}: not TOML: {error}") from error
+    table = _dates_as_text(table)
     check(table, schema(schema_file), f"{what} {path}")
     _check_durations(table, f"{what} {path}")
     return table
+
+
+def _dates_as_text(value: Any) -> Any:
+    """TOML has dates of its own, JSON schemas have none: `until = 2026-12-31` is read as its text."""
+    if isinstance(value, dict):
+        return {name: _dates_as_text(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(one) for one in value]
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 @lru_cache(maxsize=8)

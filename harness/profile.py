@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from harness.allowances import Allowance, allowances_of
 from harness.config import duration_ns, load_toml
 from harness.errors import HarnessError
 from harness.pool import Pool, read_pool
@@ -92,6 +93,7 @@ class Profile:
     rate: RateLimit | None = None
     control: Control = Control()
     outcomes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    allowed: tuple[Allowance, ...] = ()
 
     def secrets(self) -> list[str]:
         """Every value that may appear in no output: tokens, keys and the values of control headers."""
@@ -114,7 +116,10 @@ def profile_of(table: dict[str, Any], pool: Pool, path: Path) -> Profile:
     if rate is not None and rate.burst is not None and rate.algorithm != "token-bucket":
         raise HarnessError(f"profile {path}: limits.rate.burst: only a token-bucket has a burst", hint="Leave it out.")
     control = Control(**table.get("control", {}))
-    return Profile(target, pool, Policy(**_times(table.get("policy", {}))), challenges, rate, control, outcomes)
+    allowed = allowances_of(table.get("allowed", []), f"profile {path}: allowed")
+    return Profile(
+        target, pool, Policy(**_times(table.get("policy", {}))), challenges, rate, control, outcomes, allowed
+    )
 
 
 def _limit(table: dict[str, Any] | None, kind: type[Any]) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from harness.allowances import Allowance, merged
 from harness.control import ControlClient
 from harness.deal import deal
 from harness.errors import ExitCode, HarnessError
@@ -17,10 +18,12 @@ from harness.leaks import leaking_files
 from harness.plan import Plan, find_plan, load_plan
 from harness.profile import Profile, load_profile
 from harness.redact import Redactor
-from harness.run_folder import RunFolder, create
+from harness.resume import RESUMED, marks_of, resume
+from harness.run_folder import RunFolder, create, write_json
 from harness.stages import Ended, Interrupt, Stage, run_stage
 from harness.targets.embedded import embedded
 from harness.targets.probe import Probe
+from harness.verbs import check_rules
 
 CONFORMANCE_LIMIT_S: Final = 1800.0  # a slow target with a tight rate limit needs minutes; one that hangs is cut here
 PAIRS_BESIDE_LOAD: Final = 3  # a run of everything tries one pair of unusual values in so many, to stay within a minute
@@ -49,9 +52,11 @@ class Options:
     fault: str | None = None
     policy: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
+    allow: tuple[Allowance, ...] = ()
     extra: tuple[str, ...] = ()
     load: tuple[str, ...] = ()
     unlimited: bool = False
+    resume: Path | None = None
     command: str = "stepup run"
 
 
@@ -79,12 +84,18 @@ def execute(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]
         interrupt = stack.enter_context(Interrupt())
         path = options.profile or stack.enter_context(embedded(options.seed, options.fault, options.policy))
         profile = load_profile(path)
+        check_rules(f"profile {path}: allowed:", [one.rule for one in profile.allowed])
+        resumed = resume(options.resume, profile) if options.resume else None
         name = "embedded" if options.profile is None else path.stem
         folder = create(options.out, name, profile, seed=options.seed, command=options.command)
         folder.facts["require"] = list(options.require)
+        folder.facts["allowed"] = [one.facts() for one in merged(options.allow, profile.allowed)]
+        folder.facts["marks"] = marks_of(profile.pool)
         folder.facts["deal"] = deal(profile.pool, list(options.stages))
         folder.facts["plan"] = plan.facts() if plan else None
         folder.save()
+        if resumed is not None:
+            write_json(folder.path / RESUMED, {"refs": resumed.exchanges, "left_out": resumed.left_out})
         run = _Run(options, profile, path, folder, plan, screen, interrupt)
         codes = _send(run)
     return folder, codes | _conclude(run)
@@ -109,8 +120,9 @@ def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
     for name in run.options.stages:
         if run.interrupt.asked:
             break
-        # Each stage begins with nothing used up, where the target can be told to forget.
-        control.reset()
+        # Each stage begins with nothing used up, where the target can be told to forget; not where it must remember.
+        if run.options.resume is None:
+            control.reset()
         control.pushes()
         stage = _conformance(run) if name == "conformance" else _load(run)
         run.screen.stage(name, SAYS[name])

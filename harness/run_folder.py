@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
+from harness.allowances import allowances_in
 from harness.errors import HarnessError
 from harness.pool import Pool, pool_from_facts
 from harness.profile import ChallengeLimit, Control, Policy, Profile, RateLimit, Target
@@ -96,7 +97,7 @@ def open_run(path: Path) -> RunFolder:
         )
     folder = RunFolder(path, facts)
     try:
-        _ = folder.profile
+        _ = folder.profile, allowances_in(facts)
     except (KeyError, TypeError, AttributeError) as error:
         raise HarnessError(f"{where}: damaged: {error}", hint="Run the test again.") from error
     facts.setdefault("stages", {})

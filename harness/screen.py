@@ -99,37 +99,47 @@ def say(text: str) -> None:
 
 def show_verdicts(folder: Path, code: ExitCode) -> None:
     """The closing table, the witness of each failure, and where the report is."""
+    from harness.run_folder import open_run
+    from reports.known import allowed, excuse
+    from reports.outcome import allowance_sentences
     from reports.text import failure_lines
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDE)
-    verdicts = read_verdicts(folder)
+    facts, verdicts = open_run(folder).facts, read_verdicts(folder)
+    rules = [{**vars(one), "allowed": allowed(one.rule, facts)} for one in verdicts]
     if verdicts:
-        console.print(_table(verdicts))
-    for verdict in verdicts:
-        if verdict.status == "fail":
+        console.print(_table(rules))
+    for rule in rules:
+        if rule["status"] == "fail":
             console.print()
-            for number, line in enumerate(failure_lines(verdict)):
-                console.print(printable(line, 2000), style="bold red" if number == 0 else "", soft_wrap=True)
+            style = "bold yellow" if excuse(rule) else "bold red"
+            for number, line in enumerate(failure_lines(rule)):
+                console.print(printable(line, 2000), style=style if number == 0 else "", soft_wrap=True)
+    for told in allowance_sentences(verdicts, facts):
+        console.print(printable(told), style="yellow", soft_wrap=True)
     told = f"{_counts(verdicts)}. Exit code {int(code)}: {MEANING[code]}."
     console.print(Text("\n" + told, style="bold"))
     if (folder / "report.html").exists():
         console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
 
 
-def _table(verdicts: list[Verdict]) -> Table:
+def _table(rules: list[dict[str, Any]]) -> Table:
+    from reports.known import excuse
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("rule", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("examined", justify="right", no_wrap=True)
     table.add_column("what was seen", overflow="fold")
-    for one in verdicts:
-        status = Text(f"{MARKS[one.status]} {one.status}", style=STYLES[one.status])
-        name = Text(one.rule + (" (should)" if one.severity == "should" else ""))
-        says = one.message if one.status != "not-exercised" or not one.hint else f"{one.message}: {one.hint}"
+    for one in rules:
+        excused, word = excuse(one), one["status"]
+        style, told = ("yellow", "✗ allowed") if excused else (STYLES[word], f"{MARKS[word]} {word}")
+        name = Text(one["rule"] + (" (should)" if one["severity"] == "should" else ""))
+        says = f"{one['message']}: {one['hint']}" if word == "not-exercised" and one["hint"] else one["message"]
         says = re.sub(r"^held on [\d,]+ occasions?(: )?", "", says)  # its number has a column of its own
-        table.add_row(name, status, f"{one.examined:,}", printable(says, 180))
+        table.add_row(name, Text(told, style=style), f"{one['examined']:,}", printable(says, 180))
     return table
 
 

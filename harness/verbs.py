@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.allowances import Allowance, allowances_in, merged
 from harness.errors import ExitCode, HarnessError, suggest
 from harness.run_folder import RunFolder, open_run, unused, write_json
 from harness.verdict import VERDICTS, read_verdicts, to_json
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
 SUMMARY = "summary.json"
 
 
-def judge_folder(folder: Path, require: list[str]) -> set[ExitCode]:
-    """Judge the history of a run folder and write verdicts.json; the codes that apply besides the verdicts'."""
+def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] = ()) -> set[ExitCode]:
+    """Judge the history of a run folder and write verdicts.json; the codes that apply besides the verdicts'.
+
+    What is required and allowed stays in run.json, where the reports find it.
+    """
     from harness.history import read_history
     from harness.judge import judge
 
     run = open_run(folder)
     if require:
         run.facts["require"] = require
+    allowed = merged(allow, allowances_in(run.facts).values())
+    run.facts["allowed"] = [one.facts() for one in allowed]
+    check_rules("--require", run.facts.get("require", []))
+    check_rules("--allow", [one.rule for one in allowed])
+    if require or allow:
         run.save()
-    check_required(run.facts.get("require", []))
     facts = run.facts
     verdicts = judge(
         read_history(run.history), run.profile, seed=facts.get("seed", 0), command=facts.get("command", "")
@@ -70,13 +78,13 @@ def tell_ci(folder: Path) -> None:
         raise HarnessError(f"job summary: {error.strerror}", hint="Is GITHUB_STEP_SUMMARY a writable file?") from error
 
 
-def check_required(rules: Iterable[str]) -> None:
-    """HarnessError where one of these is no rule."""
+def check_rules(where: str, rules: Iterable[str]) -> None:
+    """HarnessError where one of these is no rule; `where` says who named them."""
     from harness.rules import RULES
 
     for name in rules:
         if name not in RULES:
-            raise HarnessError(f"--require {name}: no such rule", hint=suggest(name, list(RULES)))
+            raise HarnessError(f"{where} {name}: no such rule", hint=suggest(name, list(RULES)))
 
 
 def _interrupted(run: RunFolder) -> set[ExitCode]:

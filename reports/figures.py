@@ -19,6 +19,7 @@ from harness.errors import HarnessError
 from harness.history import read_history
 from harness.run_folder import FACTS, open_run
 from reports.frames import given_up
+from reports.outcome import allowed_failures
 
 Values = npt.NDArray[Any]
 VERSION: Final = 1
@@ -43,7 +44,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is compared of one run. `plan` and `declared` are fingerprints: runs of different ones are not alike."""
+    """What is compared of one run. `plan` and `declared` are fingerprints: runs of different ones are not alike.
+
+    The severity of a known failure is `allowed`: it is no regression.
+    """
 
     name: str
     started: str
@@ -64,13 +68,14 @@ def figures_of_run(folder: Path) -> Figures:
 
     run = open_run(folder)
     verdicts = read_verdicts(folder)
+    known = allowed_failures(verdicts, run.facts)
     return Figures(
         name=str(run.facts.get("name", folder.name)),
         started=str(run.facts.get("started", "")),
         plan=_fingerprint({**(run.facts.get("plan") or {}), "gates": None}),
         declared=_fingerprint({**run.facts["profile"], "target": None}),
         verdicts={one.rule: one.status for one in verdicts},
-        severities={one.rule: one.severity for one in verdicts},
+        severities={one.rule: "allowed" if one.rule in known else one.severity for one in verdicts},
         figures=tuple(measure(read_history(run.history).pushes)),
     )
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from reports import markdown
 from reports.escape import as_command, as_property
+from reports.known import excuse
 from reports.places import DOCUMENT, place_of
 
 MARKER: Final = "<!-- stepup-harness -->\n"  # by which a later run finds its comment, to replace it
@@ -18,22 +19,23 @@ def comment(summary: dict[str, Any]) -> str:
 
 
 def annotations(summary: dict[str, Any]) -> list[str]:
-    """A log command for each broken rule and missed gate: errors first, then good practice that was not followed."""
+    """A log command for each broken rule and missed gate: errors first, then known failures and good practice."""
     broken = [one for one in summary["rules"] if one["status"] == "fail"]
-    errors = [_annotation("error", one) for one in broken if one["severity"] == "must"]
+    errors = [_annotation("error", one) for one in broken if one["severity"] == "must" and not excuse(one)]
     errors += [
         f"::error title=gate {as_property(gate['metric'])}::{as_command(gate.get('message', ''), 600)}"
         for gate in summary["gates"]
         if gate.get("status") != "pass"
     ]
-    warnings = [_annotation("warning", one) for one in broken if one["severity"] == "should"]
+    warnings = [_annotation("warning", one) for one in broken if one["severity"] == "should" or excuse(one)]
     return [*errors[:MOST], *warnings[:MOST]]
 
 
 def _annotation(level: str, rule: dict[str, Any]) -> str:
     place = place_of(rule["source"])
     where = f"file={DOCUMENT},line={place.first},endLine={place.last}"
-    return f"::{level} {where},title={as_property(rule['rule'])}::{as_command(rule['message'], 600)}"
+    told = ": ".join(filter(None, (excuse(rule), rule["message"])))
+    return f"::{level} {where},title={as_property(rule['rule'])}::{as_command(told, 600)}"
 
 
 def publish(summary: dict[str, Any], environment: Mapping[str, str]) -> list[str]:

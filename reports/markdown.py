@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from reports.escape import as_code, as_fence, as_markdown
+from reports.known import excuse
 from reports.text import answered, asked
 
 JOB_SUMMARY: Final = 1024 * 1024  # bytes that GitHub takes for a step's summary
@@ -31,6 +32,7 @@ def _head(summary: dict[str, Any]) -> list[str]:
     outcome, run, history = summary["outcome"], summary["run"], summary["history"]
     mark = "✅" if outcome["exit_code"] == 0 else "❌" if outcome["exit_code"] == 1 else "❔"
     lines = [f"# {mark} {as_markdown(outcome['title'])}", "", as_markdown(outcome["sentence"], 1000)]
+    lines += [line for told in outcome["allowances"] for line in ("", f"⚠️ {as_markdown(told, 600)}")]
     if outcome["partial"]:
         lines += ["", "**This run is partial: it was cut before its end.**"]
     size = f"{history['exchanges']:,} exchanges of {history['users']:,} users in {history['seconds']:,.1f} s"
@@ -43,7 +45,9 @@ def _failures(summary: dict[str, Any], rows: int) -> list[str]:
         if rule["status"] != "fail":
             continue
         name = as_markdown(rule["rule"]) + (" (good practice)" if rule["severity"] == "should" else "")
-        lines += [f"## ❌ {name}", "", as_markdown(rule["message"], 600), ""]
+        excused = excuse(rule)
+        lines += [f"## {_mark(rule)} {name}", "", *([f"**{as_markdown(excused, 600)}**", ""] if excused else [])]
+        lines += [as_markdown(rule["message"], 600), ""]
         lines += _witness(rule["witness"][:rows], len(rule["witness"]))
         if rule["hint"]:
             lines += [f"Look at: {as_markdown(rule['hint'], 600)}", ""]
@@ -81,13 +85,19 @@ def _rules(summary: dict[str, Any]) -> list[str]:
     if not summary["rules"]:
         return []
     rows = [
-        [MARKS[rule["status"]], as_markdown(rule["rule"]), f"{rule['examined']:,}", as_markdown(_told(rule), 300)]
+        [_mark(rule), as_markdown(rule["rule"]), f"{rule['examined']:,}", as_markdown(_told(rule), 300)]
         for rule in summary["rules"]
     ]
     return ["## Rules", "", *table(["", "rule", "examined", "what was seen"], rows, "llrl")]
 
 
+def _mark(rule: dict[str, Any]) -> str:
+    return "⚠️" if excuse(rule) else MARKS[rule["status"]]
+
+
 def _told(rule: dict[str, Any]) -> str:
+    if excuse(rule):
+        return f"{excuse(rule)}: {rule['message']}"
     hint = rule["hint"] if rule["status"] in ("inconclusive", "not-exercised") else ""
     return f"{rule['message']} {hint}".strip()
 

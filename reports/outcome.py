@@ -1,10 +1,14 @@
 """The verdict of a whole run: its exit code, and one sentence that says why."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+from harness.allowances import allowances_in, day_of
 from harness.errors import MEANING, ExitCode, worst
 from harness.judge import REQUIRED, exit_code
 from harness.verdict import Verdict
+from reports.escape import visible
 
 TITLES = {
     ExitCode.PASS: "Passed",
@@ -18,7 +22,7 @@ TITLES = {
 
 def codes(verdicts: list[Verdict], facts: dict[str, Any], gates: list[dict[str, Any]]) -> set[ExitCode]:
     """Every exit code that applies to a run with these verdicts, facts and gates."""
-    found = {exit_code(verdicts, [*REQUIRED, *facts.get("require", [])])}
+    found = {exit_code(_as_they_count(verdicts, facts), [*REQUIRED, *facts.get("require", [])])}
     if facts.get("interrupted"):
         found.add(ExitCode.INTERRUPTED)
     if any(gate.get("status") != "pass" for gate in gates):
@@ -28,25 +32,61 @@ def codes(verdicts: list[Verdict], facts: dict[str, Any], gates: list[dict[str, 
     return found
 
 
+def allowed_failures(verdicts: list[Verdict], facts: dict[str, Any]) -> set[str]:
+    """The rules that fail and may, by an allowance that had not ended when the run began."""
+    allowances, day = allowances_in(facts), day_of(str(facts.get("started", "")))
+    failed = [allowances[one.rule] for one in verdicts if one.status == "fail" and one.rule in allowances]
+    return {one.rule for one in failed if not one.expired(day)}
+
+
+def _as_they_count(verdicts: list[Verdict], facts: dict[str, Any]) -> list[Verdict]:
+    """The verdicts as the exit code takes them: a failure that is allowed counts as a rule that was kept."""
+    allowed = allowed_failures(verdicts, facts)
+    return [replace(one, status="pass") if one.rule in allowed else one for one in verdicts]
+
+
+def allowance_sentences(verdicts: list[Verdict], facts: dict[str, Any]) -> Iterator[str]:
+    """What became of each allowance, where there is something to do about it."""
+    status, day = {one.rule: one.status for one in verdicts}, day_of(str(facts.get("started", "")))
+    for one in allowances_in(facts).values():
+        name, found, expired = visible(one.rule), status.get(one.rule), one.expired(day)
+        if found == "fail" and expired:
+            yield f"{name} was allowed to fail until {one.until}, and counts again: {visible(one.reason, 400)}"
+        elif found == "fail":
+            yield f"{name} is a known failure, allowed {one.term}: {visible(one.reason, 400)}"
+        elif found == "pass":
+            yield f"{name} passes: its allowance ({one.term}) can be removed."
+
+
 def outcome(
     verdicts: list[Verdict], facts: dict[str, Any], gates: list[dict[str, Any]], exchanges: int
 ) -> dict[str, Any]:
-    """`exit_code`, its `meaning`, a `title` of a word or two, a `sentence`, and `partial`: whether the run was cut."""
+    """`exit_code`, its `meaning`, a `title` of a word or two, a `sentence`, and `partial`: whether the run was cut.
+
+    `allowances` are sentences on known failures, on those whose time is over, and on those that are no more.
+    """
     code = worst(codes(verdicts, facts, gates))
+    allowed = allowed_failures(verdicts, facts)
     undecided = [name for name in [*REQUIRED, *facts.get("require", [])] if not _decided(name, verdicts)]
     return {
         "exit_code": int(code),
         "meaning": MEANING[code],
         "title": _title(code, exchanges),
-        "sentence": " ".join(_sentences(verdicts, gates, undecided, exchanges)),
+        "sentence": " ".join(_sentences(verdicts, gates, undecided, exchanges, allowed)),
+        "allowances": list(allowance_sentences(verdicts, facts)),
         "partial": _partial(facts),
         "undecided": undecided,
         "counts": {
             status: sum(one.status == status for one in verdicts)
             for status in ("pass", "fail", "inconclusive", "not-exercised")
         },
-        "failed_must": sum(one.status == "fail" and one.severity == "must" for one in verdicts),
+        "allowed": len(allowed),
+        "failed_must": sum(_broken(one, allowed) and one.severity == "must" for one in verdicts),
     }
+
+
+def _broken(one: Verdict, allowed: set[str]) -> bool:
+    return one.status == "fail" and one.rule not in allowed
 
 
 def _title(code: ExitCode, exchanges: int) -> str:
@@ -64,16 +104,18 @@ def _partial(facts: dict[str, Any]) -> bool:
     return bool(facts.get("interrupted") or cut)
 
 
-def _sentences(verdicts: list[Verdict], gates: list[dict[str, Any]], undecided: list[str], exchanges: int) -> list[str]:
+def _sentences(
+    verdicts: list[Verdict], gates: list[dict[str, Any]], undecided: list[str], exchanges: int, allowed: set[str]
+) -> list[str]:
     if not exchanges:
         return ["The history holds no exchange, so nothing was shown."]
     if not verdicts:
         return [f"{exchanges:,} exchanges were recorded and not judged: `stepup judge` decides the rules."]
-    broken = [one.rule for one in verdicts if one.status == "fail" and one.severity == "must"]
-    advised = [one.rule for one in verdicts if one.status == "fail" and one.severity == "should"]
+    broken = [one.rule for one in verdicts if _broken(one, allowed) and one.severity == "must"]
+    advised = [one.rule for one in verdicts if _broken(one, allowed) and one.severity == "should"]
     missed = [str(gate.get("metric")) for gate in gates if gate.get("status") != "pass"]
     kept = sum(one.status == "pass" for one in verdicts)
-    told = [f"The endpoint broke {_rules(broken)}." if broken else _kept(kept, len(verdicts), exchanges)]
+    told = [f"The endpoint broke {_rules(broken)}." if broken else _kept(kept, len(verdicts), exchanges, allowed)]
     if advised:
         told.append(f"It does not follow {_rules(advised)}, which is good practice.")
     if missed:
@@ -83,10 +125,13 @@ def _sentences(verdicts: list[Verdict], gates: list[dict[str, Any]], undecided: 
     return told
 
 
-def _kept(kept: int, of: int, exchanges: int) -> str:
-    if not kept:
+def _kept(kept: int, of: int, exchanges: int, allowed: set[str]) -> str:
+    if not kept and not allowed:
         return f"No rule could be decided on {exchanges:,} exchanges."
-    return f"The endpoint kept {kept} of {of} rules over {exchanges:,} exchanges; no rule of the contract was broken."
+    told = f"The endpoint kept {kept} of {of} rules over {exchanges:,} exchanges; "
+    if not allowed:
+        return told + "no rule of the contract was broken."
+    return told + f"nothing was broken but {_rules(sorted(allowed))}, a known failure that is allowed."
 
 
 def _rules(names: list[str]) -> str:

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from reports.escape import as_html
 
-WORDS: Final = {"pass": "pass", "fail": "fail", "inconclusive": "inconclusive", "not-exercised": "not exercised"}
-TONES: Final = {"pass": "good", "fail": "bad", "inconclusive": "unsure", "not-exercised": "idle"}
+WORDS: Final = {"pass": "pass", "fail": "fail", "inconclusive": "inconclusive", "not-exercised": "not exercised",
+                "allowed": "fail, allowed"}  # fmt: skip
+TONES: Final = {"pass": "good", "fail": "bad", "inconclusive": "unsure", "not-exercised": "idle", "allowed": "unsure"}
 
 
 def section(name: str, title: str, body: str, lead: str = "") -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from reports.escape import visible
 from reports.frames import POINTS
+from reports.known import excuse
 
 Sample = tuple[dict[str, object], float]
 QUANTILES: Final = {name: f"{point / 100:g}" for name, point in POINTS.items()}
@@ -22,6 +23,7 @@ def render(summary: dict[str, Any]) -> str:
         ("exchanges", "Exchanges recorded.", [({}, history["exchanges"])]),
         ("rules", "Rules by verdict.", [({"status": name}, count) for name, count in outcome["counts"].items()]),
         ("rule_status", "1 for the verdict that the rule has.", _rules(summary)),
+        ("rule_allowed", "1 where the rule fails as a known failure, which does not count.", _allowed(summary)),
         ("rule_examined", "Occasions on which the rule could have failed.", _examined(summary)),
         ("gate_passed", "1 where the gate was kept.", _gates(summary)),
         ("answers", "Answers by stage, status and error code.", _answers(summary)),
@@ -55,6 +57,10 @@ def _rules(summary: dict[str, Any]) -> list[Sample]:
         ({"rule": one["rule"], "family": one["family"], "severity": one["severity"], "status": one["status"]}, 1)
         for one in summary["rules"]
     ]
+
+
+def _allowed(summary: dict[str, Any]) -> list[Sample]:
+    return [({"rule": one["rule"]}, 1) for one in summary["rules"] if excuse(one)]
 
 
 def _examined(summary: dict[str, Any]) -> list[Sample]:

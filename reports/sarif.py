@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from reports.escape import visible
+from reports.known import excuse
 from reports.places import DOCUMENT, place_of
 from reports.text import timeline_lines
 
@@ -54,7 +55,11 @@ def _result(rule: dict[str, Any], index: int) -> dict[str, Any]:
     lines = [rule["message"], *timeline_lines(rule["witness"]), rule["hint"], rule["reproduce"]]
     text = "\n".join(visible(line, 1000) for line in lines if line)
     place = place_of(rule["source"])
+    excused = excuse(rule)
+    # With a suppression the alert is kept and shown as dismissed (SARIF 2.1.0, section 3.27.23).
+    told = {"kind": "external", "status": "accepted", "justification": visible(excused, 600)}
     return {
+        "suppressions": [told] if excused else [],
         "ruleId": rule["rule"],
         "ruleIndex": index,
         "level": LEVELS[rule["severity"]],

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from reports.escape import as_html
+from reports.known import excuse
 from reports.parts import badge, command, day, number, pairs, section, table
 from reports.svg import legend
 from reports.text import answered, asked
@@ -22,11 +23,12 @@ def hero(summary: Summary) -> str:
         if outcome["partial"]
         else ""
     )
+    known = "".join(f'<p class="banner" role="note">{as_html(told, 600)}</p>' for told in outcome["allowances"])
     started = run["first_exchange"] or run["started"]
     return (
         f'<header><p class="brand">Step-up harness <span>{as_html(run["name"])}</span></p>'
         f'<div class="verdict {tone}"><h1>{as_html(outcome["title"])}</h1>'
-        f'<p class="sentence">{as_html(outcome["sentence"], 1000)}</p></div>{partial}'
+        f'<p class="sentence">{as_html(outcome["sentence"], 1000)}</p></div>{partial}{known}'
         f'<p class="where"><code>{as_html(run["target"], 400)}</code> '
         f'<time datetime="{as_html(started)}">{as_html(day(started))}</time></p>'
         f"{_tiles(summary, outcome, history)}</header>\n"
@@ -42,7 +44,7 @@ def _tiles(summary: Summary, outcome: dict[str, Any], history: dict[str, Any]) -
     tail = number(slow, 0 if slow and slow >= 100 else 1)
     tiles = [
         ("rules kept", number(counts["pass"]), "good" if counts["pass"] else ""),
-        ("rules broken", number(counts["fail"]), "bad" if counts["fail"] else ""),
+        ("rules broken", number(counts["fail"]), _broken_tone(counts["fail"], outcome["allowed"])),
         ("not shown", number(undecided), "unsure" if undecided else ""),
         ("exchanges", number(history["exchanges"]), ""),
         ("seconds", number(history["seconds"], 1), ""),
@@ -50,6 +52,10 @@ def _tiles(summary: Summary, outcome: dict[str, Any], history: dict[str, Any]) -
     ]
     cells = "".join(f'<div class="{tone}"><dt>{name}</dt><dd>{value}</dd></div>' for name, value, tone in tiles)
     return f'<dl class="tiles">{cells}</dl>'
+
+
+def _broken_tone(failed: int, allowed: int) -> str:
+    return "bad" if failed > allowed else "unsure" if failed else ""
 
 
 def failures(summary: Summary, rows: int) -> str:
@@ -61,12 +67,14 @@ def failures(summary: Summary, rows: int) -> str:
 def _card(rule: dict[str, Any], rows: int) -> str:
     name = rule["rule"]
     advice = ' <span class="badge unsure">good practice</span>' if rule["severity"] == "should" else ""
+    excused, tone = excuse(rule), "unsure" if excuse(rule) else "bad"
+    known = f'<p><span class="badge unsure">allowed</span> {as_html(excused, 600)}</p>' if excused else ""
     count = f"{rule['family']}, {rule['violations']:,} of {rule['examined']:,} occasions"
     shown = _witness(name, rule["witness"], rows) if rows else ""
     again = f"<h4>Show it again</h4>{command(rule['reproduce'])}" if rule["reproduce"] else ""
     hint = f"<h4>Where to look</h4><p>{as_html(rule['hint'], 600)}</p>" if rule["hint"] else ""
     return (
-        f'<article class="card bad" id="rule-{as_html(name)}"><h3>{as_html(name)}{advice}</h3>'
+        f'<article class="card {tone}" id="rule-{as_html(name)}"><h3>{as_html(name)}{advice}</h3>{known}'
         f'<p class="told">{as_html(rule["message"], 600)}</p><p class="meta">{count}</p>{shown}{hint}{again}</article>'
     )
 
@@ -152,7 +160,7 @@ def rules(summary: Summary) -> str:
 
 def _family(name: str, of: list[dict[str, Any]]) -> str:
     return f"<h3>{as_html(name)}</h3>" + "".join(
-        f'<details class="rule-row"><summary>{badge(rule["status"])}{_name(rule)}'
+        f'<details class="rule-row"><summary>{badge("allowed" if excuse(rule) else rule["status"])}{_name(rule)}'
         f'<span class="count">{number(rule["examined"])} examined</span></summary>'
         f"<p>{as_html(rule['message'], 600)}</p>"
         + pairs(

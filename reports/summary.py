@@ -16,6 +16,7 @@ from harness.spec import load_spec
 from harness.verdict import Verdict
 from reports import frames, limits, notable
 from reports.escape import visible
+from reports.known import allowed
 from reports.outcome import outcome
 
 VERSION: Final = 1
@@ -42,7 +43,7 @@ def build_summary(
         "contract": str(load_spec().document["info"]["version"]),
         "outcome": outcome(verdicts, facts, gates, len(history.frame)),
         "run": _run(history, facts),
-        "rules": [_rule(verdict) for verdict in verdicts],
+        "rules": [_rule(verdict, facts) for verdict in verdicts],
         "gates": [_cleaned(gate) for gate in gates],
         "history": _history(history),
         **_figures(pushes),
@@ -133,7 +134,7 @@ def _declared(profile: dict[str, Any]) -> dict[str, Any]:
     return declared
 
 
-def _rule(verdict: Verdict) -> dict[str, Any]:
+def _rule(verdict: Verdict, facts: dict[str, Any]) -> dict[str, Any]:
     from harness.rules import RULES
 
     known = RULES.get(verdict.rule)
@@ -142,6 +143,7 @@ def _rule(verdict: Verdict) -> dict[str, Any]:
         "family": known.family if known else "other",
         "severity": verdict.severity,
         "status": verdict.status,
+        "allowed": allowed(verdict.rule, facts),
         "examined": verdict.examined,
         "violations": verdict.violations,
         "message": visible(verdict.message, LONG),

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from harness.verdict import Verdict
 from reports.escape import visible
+from reports.known import excuse
 
 TOLD: Final = 12  # exchanges of a witness in a text; the other reports show more
 COMMAND: Final = 4000
@@ -12,20 +12,16 @@ CONTROL: Final = {
 }  # fmt: skip
 
 
-def failure_lines(verdict: Verdict) -> list[str]:
-    """What a failed rule says: its sentence, its witness as a timeline, and the command that shows it again."""
-    return _failure(verdict.rule, verdict.message, verdict.witness, verdict.hint, verdict.reproduce)
-
-
 def render(summary: dict[str, Any]) -> str:
     """The whole run as plain text."""
     outcome, run = summary["outcome"], summary["run"]
     lines = [f"{outcome['title']}: {outcome['sentence']}", f"target {run['target']}, {_size(summary)}"]
     if outcome["partial"]:
         lines.append("This run is partial: it was cut before its end.")
+    lines += [f"note: {told}" for told in outcome["allowances"]]
     for rule in summary["rules"]:
         if rule["status"] == "fail":
-            lines += ["", *_failure(rule["rule"], rule["message"], rule["witness"], rule["hint"], rule["reproduce"])]
+            lines += ["", *failure_lines(rule)]
     lines += ["", *(f"{rule['status']:<13}  {rule['rule']}: {rule['message']}" for rule in summary["rules"])]
     lines += [f"gate {gate['metric']}: {gate['status']}, {gate.get('message', '')}" for gate in summary["gates"]]
     return "\n".join(visible(line, COMMAND) for line in lines) + "\n"
@@ -36,12 +32,16 @@ def _size(summary: dict[str, Any]) -> str:
     return f"{history['exchanges']:,} exchanges in {history['seconds']:,.1f} s"
 
 
-def _failure(rule: str, message: str, witness: list[dict[str, Any]], hint: str, reproduce: str) -> list[str]:
-    lines = [f"✗ {visible(rule)}: {visible(message, 1000)}", *timeline_lines(witness)]
-    if hint:
-        lines.append(f"  look at: {visible(' '.join(hint.split()), 1000)}")
-    if reproduce:
-        lines.append(f"  again:   {visible(reproduce, COMMAND)}")
+def failure_lines(rule: dict[str, Any]) -> list[str]:
+    """What a failed rule says: its sentence, its witness as a timeline, and the command that shows it again."""
+    excused = excuse(rule)
+    lines = [f"✗ {visible(rule['rule'])}: {visible(rule['message'], 1000)}"]
+    lines += [f"  {visible(excused, 600)}"] if excused else []
+    lines += timeline_lines(rule["witness"])
+    if rule["hint"]:
+        lines.append(f"  look at: {visible(' '.join(rule['hint'].split()), 1000)}")
+    if rule["reproduce"]:
+        lines.append(f"  again:   {visible(rule['reproduce'], COMMAND)}")
     return lines
 
 
@@ -83,8 +83,8 @@ def answered(one: dict[str, Any]) -> str:
         parts.append(f"id {visible(one['challenge_id'], 48)}")
     if one.get("retry_after"):
         parts.append(f"retry after {visible(one['retry_after'], 24)}")
-    if one.get("told") and one.get("operation") == "pushes":
-        parts.append(f"{one['told']:,} pushes")
+    if one.get("operation") == "pushes" and status == 200:
+        parts.append(f"{one.get('told', 0):,} pushes")
     if one.get("body_fault"):
         parts.append(f"({visible(one['body_fault'], 80)})")
     return " ".join(visible(part, 96) for part in parts if part)

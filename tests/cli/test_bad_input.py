@@ -103,6 +103,21 @@ def test_a_plan_or_rule_that_does_not_exist(tmp_path: Path, capsys: pytest.Captu
     assert (code, "no-such-rule" in told, (tmp_path / "out").exists()) == (ExitCode.USAGE, True, False)
 
 
+def test_an_allowance_for_no_rule_or_without_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", "--profile", profile(tmp_path), "--out", tmp_path / "out")
+    for given, says in (
+        ("idempotent-replya=known", "Did you mean 'idempotent-replay'?"),
+        ("idempotent-replay", "needs a rule and a reason"),
+        ("idempotent-replay=known@2026-02-30", "'2026-02-30' is no date"),
+    ):
+        code, told = stepup(*run, "--allow", given, capsys=capsys)
+        assert (code, says in told, (tmp_path / "out").exists()) == (ExitCode.USAGE, True, False), told
+    known = '[[allowed]]\nrule = "idempotent-replya"\nreason = "known"\nuntil = 2026-12-31\n'
+    profile(tmp_path, TARGET + CREDENTIALS + known)
+    code, told = stepup(*run, capsys=capsys)
+    assert (code, "Did you mean 'idempotent-replay'?" in told, (tmp_path / "out").exists()) == (2, True, False), told
+
+
 def test_nobody_listening_ends_with_code_5_before_any_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -13,7 +13,7 @@ from tests.reports.runs import verdicts_failing
 
 def test_failure_lines_tell_the_sentence_the_witness_and_the_command() -> None:
     (broken,) = [one for one in verdicts_failing() if one.rule == "idempotent-concurrent"]
-    assert text.failure_lines(broken) == [
+    assert text.failure_lines(vars(broken)) == [
         "✗ idempotent-concurrent: 2 overlapping calls of user 7 on AUTHY with ref 'order-77' got c-1 and c-2. "
         "3 more such violations.",
         "         0.000 to      9.000 ms  user 7 AUTHY ref order-77 → 200 id c-1",
