@@ -45,6 +45,30 @@ def test_the_search_agrees_with_trying_every_order(
         assert (outcome.failed < 0) == fits(calls, terms), seed
 
 
+def test_looking_at_one_order_first_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.rules.search import frontier
+
+    for make, histories in ((mixed, 1_000), (crowded, 400)):
+        for seed in range(histories):
+            calls, terms = make(seed)
+            monkeypatch.setattr(frontier, "WIDTHS", ())
+            all_orders = search(calls, terms)
+            monkeypatch.setattr(frontier, "WIDTHS", (1,))
+            assert search(calls, terms).failed == all_orders.failed, seed
+
+
+def test_what_has_left_the_window_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.rules.search import frontier
+
+    monkeypatch.setattr(frontier, "WIDTHS", ())
+    rng = random.Random(3)
+    terms = Terms(most=3, fewest=3, window_surely=200, window_possibly=200, cold=-1)
+    starts = sorted(rng.randrange(30_000) for _ in range(300))
+    outcome = search([Call(n, MAYBE, 0, n, start, start + 40) for n, start in enumerate(starts)], terms)
+    assert (outcome.failed, outcome.decided) == (-1, True)
+    assert outcome.spent < 10_000
+
+
 def test_the_random_histories_are_of_both_kinds_on_all_terms() -> None:
     kinds = set()
     for seed in range(600):

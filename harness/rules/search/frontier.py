@@ -6,7 +6,9 @@ operations issued, what settles did to each token, (where only one challenge may
 and how many more were issued by operations that are over.
 """
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from harness.rules.reading.operations import FOREVER
@@ -18,7 +20,10 @@ WIDTH: Final = 32  # bits that hold the last challenge of a token: its operation
 BEFORE: Final = 0  # perhaps one from before the calls began
 NOBODY: Final = (1 << WIDTH) - 1  # none: it was settled
 
+WIDTHS: Final = (50, 2_000)  # configurations kept, before all are
+
 Config = tuple[int, int, int, int, int]
+Configs = dict[Config, None]  # a set that remembers its order
 
 
 class Outcome(NamedTuple):
@@ -37,28 +42,41 @@ class _OutOfBudgetError(Exception):
 
 
 def search(calls: Sequence[Call], terms: Terms, budget: int = BUDGET) -> Outcome:
-    """Whether some order of the calls, within their intervals, fits the terms."""
-    frontier = _Frontier(Plan(calls, terms), budget)
-    try:
-        failed = frontier.walk()
-    except _OutOfBudgetError:
-        return Outcome(-1, frontier.spent, decided=False)
-    return Outcome(failed, frontier.spent)
+    """Whether some order of the calls, within their intervals, fits the terms.
+
+    One order is enough, and the likeliest few are looked at first. Only where those lead nowhere are all of them.
+    """
+    plan, spent = Plan(calls, terms), 0
+    for width in (*WIDTHS, budget):
+        frontier = _Frontier(plan, budget - spent, width)
+        try:
+            failed = frontier.walk()
+        except _OutOfBudgetError:
+            return Outcome(-1, spent + frontier.spent, decided=False)
+        spent += frontier.spent
+        if failed < 0 or frontier.whole:
+            break
+    return Outcome(failed, spent)
 
 
 class _Frontier:
-    def __init__(self, plan: Plan, budget: int) -> None:
+    """`width` configurations are kept at most; `whole` tells whether they were all there are."""
+
+    def __init__(self, plan: Plan, budget: int, width: int) -> None:
         self.plan = plan
         self.calls = plan.calls
         self.terms = plan.terms
         self.slots = [plan.slot.get(call.op, -1) for call in plan.calls]
         self.budget = budget
+        self.width = width
+        self.whole = True
         self.spent = 0
-        self.configs: set[Config] = {(0, 0, plan.born, BEFORE, 0)}
-        self.acting: list[int] = []  # open calls that may issue a challenge, by place
+        self.configs: Configs = {(0, 0, plan.born, BEFORE, 0): None}
+        self.acting: list[int] = []  # open calls that may issue a challenge, by place, the first to end first
         self.idle: dict[int, int] = {}  # by token: open operations of which any is as good as another
         self.watched: dict[int, int] = {}  # open refusals and settles, by place, with the bit that tells they are done
         self.bits: list[int] = []  # those free to be given out
+        self.gone = 0  # operations of which no configuration tells any more whether they were issued
 
     def walk(self) -> int:
         """The place of the first call that fits no order, -1 where all fit."""
@@ -66,13 +84,15 @@ class _Frontier:
         events = [(call.start, 0, n) for n, call in enumerate(calls)]
         # Intervals are closed: of two calls that touch, either may have come first. So sends go before receives.
         events += [(call.end, 1, n) for n, call in enumerate(calls) if call.end < FOREVER]
+        events += [(when, 2, slot) for when, slot in self.plan.forgotten]
         events.sort()
         opened, closed = self._openers(), self._closers()
-        for _, ends, n in events:
-            kind = calls[n].kind
-            if not ends:
-                opened[kind](n)
-            elif not closed[kind](n):
+        for _, what, n in events:
+            if what == 2:
+                self._forget(n)
+            elif what == 0:
+                opened[calls[n].kind](n)
+            elif not closed[calls[n].kind](n):
                 return n
             elif n in self.plan.over:
                 self._fold(self.plan.over[n])
@@ -89,13 +109,13 @@ class _Frontier:
         bit = 1 << slot
         plan = self.plan
         if plan.early & bit:
-            self.configs = {self._issued_early(config, slot, token) for config in self.configs}
+            self.configs = dict.fromkeys(self._issued_early(config, slot, token) for config in self.configs)
         if plan.useless & bit or all(config[1] & bit for config in self.configs):
             return
         if plan.idle & bit:
             self.idle[token] = self.idle.get(token, 0) | bit
             return
-        self.acting.append(n)
+        insort(self.acting, n, key=lambda place: self.calls[place].end)
 
     def _issued_early(self, config: Config, slot: int, token: int) -> Config:
         if config[1] >> slot & 1 or not self._may_issue(slot, token, config):
@@ -107,17 +127,25 @@ class _Frontier:
         if self.plan.slides:
             return
         bit, one = 1 << slot, int(self.plan.counts)
-        self.configs = {
+        self.configs = dict.fromkeys(
             (done, issued & ~bit, settled, pending, more + one)
             if issued & bit
             else (done, issued, settled, pending, more)
             for done, issued, settled, pending, more in self.configs
-        }
+        )
+
+    def _forget(self, slot: int) -> None:
+        """Nothing that is still to come asks whether this operation was issued: it has left the window."""
+        bit = 1 << slot
+        self.gone |= bit
+        self.configs = dict.fromkeys((config[0], config[1] & ~bit, *config[2:]) for config in self.configs)
 
     def _open_watched(self, n: int) -> None:
         bit = self.bits.pop() if self.bits else 1 << len(self.watched)
         self.watched[n] = bit
-        self.configs = {(config[0] | bit, *config[1:]) if self._fits(n, config) else config for config in self.configs}
+        self.configs = dict.fromkeys(
+            (config[0] | bit, *config[1:]) if self._fits(n, config) else config for config in self.configs
+        )
 
     def _close_served(self, n: int) -> bool:
         bit = 1 << self.slots[n]
@@ -134,7 +162,7 @@ class _Frontier:
             self.acting.remove(n)
         elif n in self.plan.over and self.idle.get(token, 0) & bit:
             # Whatever else is open may as well come later, so there is one order to try.
-            self.configs |= {self._issued_early(config, slot, token) for config in self.configs}
+            self._keep(self.configs, dict.fromkeys(self._issued_early(one, slot, token) for one in self.configs))
             self.idle[token] &= ~bit
         return True
 
@@ -152,52 +180,67 @@ class _Frontier:
 
     def _unwatch(self, n: int) -> None:
         bit = self.watched.pop(n)
-        self.configs = {(config[0] & ~bit, *config[1:]) for config in self.configs}
+        self.configs = dict.fromkeys((config[0] & ~bit, *config[1:]) for config in self.configs)
         self.bits.append(bit)
 
     def _allow(self, holds: Callable[[Config], bool], issue: int = -1) -> None:
         """Add to the configurations those in which it comes to hold."""
         before = self.configs
         self._require(holds, issue)
-        self.configs |= before
+        self._keep(before, self.configs)
+
+    def _keep(self, some: Configs, others: Configs) -> None:
+        """Keep both, in turn: where not all can be, who knows which of them will be needed."""
+        both = dict.fromkeys(config for pair in zip(some, others, strict=False) for config in pair)
+        both.update(some if len(some) > len(others) else others)
+        self.configs = self._narrowed(both)
+
+    def _narrowed(self, configs: Configs) -> Configs:
+        if len(configs) <= self.width:
+            return configs
+        self.whole = False
+        return dict.fromkeys(islice(configs, self.width))
 
     def _require(self, holds: Callable[[Config], bool], issue: int = -1) -> None:
         """Keep what holds; let the open calls of the others take effect, in all orders, until it does.
 
         `issue` is the call that has to issue its challenge for it, -1 where it is about something else.
         """
-        found = {config for config in self.configs if holds(config)}
-        if len(found) == len(self.configs):
-            return
-        seen = set(self.configs)
-        waiting = list(seen - found)
-        acting = self.acting
-        alone = issue >= 0 and not self.terms.one_pending and self.calls[issue].op not in self.plan.refused
-        if alone:
-            # The others only take room away, so they may wait, but for those that may then find none themselves.
-            useful = self.plan.short | 1 << self.slots[issue]
-            acting = [n for n in acting if useful >> self.slots[n] & 1]
-        while waiting:
-            for config in self._next(waiting.pop(), acting, alone):
-                if config in seen:
-                    continue
-                seen.add(config)
-                if holds(config):
-                    found.add(config)
-                else:
-                    waiting.append(config)
-            if self.spent + len(seen) > self.budget:
-                self.spent += len(seen)
-                raise _OutOfBudgetError
-        self.spent += len(seen)
+        found = {config: None for config in self.configs if holds(config)}
+        if len(found) < len(self.configs):
+            acting, alone = self.acting, self._alone(issue)
+            if alone:
+                # The others only take room away, so they may wait, but for those that may then find none themselves.
+                useful = self.plan.short | 1 << self.slots[issue]
+                acting = [n for n in acting if useful >> self.slots[n] & 1]
+            self._explore(holds, found, acting, alone=alone)
         self.configs = found
+
+    def _alone(self, issue: int) -> bool:
+        return issue >= 0 and not self.terms.one_pending and self.calls[issue].op not in self.plan.refused
+
+    def _explore(self, holds: Callable[[Config], bool], found: Configs, acting: list[int], *, alone: bool) -> None:
+        """Add to `found` what comes to hold, what takes the fewest steps in the order of ends first."""
+        seen = dict(self.configs)
+        waiting = [config for config in reversed(self.configs) if config not in found]
+        while waiting and len(found) < self.width:
+            steps = [config for config in self._next(waiting.pop(), acting, alone) if config not in seen]
+            seen.update(dict.fromkeys(steps))
+            found.update((config, None) for config in steps if holds(config))
+            waiting += [config for config in reversed(steps) if config not in found]
+            if self.spent + len(seen) > self.budget:
+                break
+        self.spent += len(seen)
+        self.whole = self.whole and not waiting
+        if self.spent > self.budget:
+            raise _OutOfBudgetError
 
     def _next(self, config: Config, acting: list[int], alone: bool) -> Iterable[Config]:
         """The configurations after one open call has changed something; if `alone`, one of `acting`."""
         done, issued, settled, pending, more = config
         for n in acting:
             slot, token = self.slots[n], self.calls[n].token
-            if self.plan.first.get(slot, 0) & ~issued:
+            if self.plan.first.get(slot, 0) & ~(issued | self.gone):
                 continue
             if not issued >> slot & 1 and self._may_issue(slot, token, config):
                 yield self._issued(config, slot, token)

@@ -1,7 +1,8 @@
 """What the search knows of a person's calls beforehand: operations, their intervals, and which need no choice."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from harness.rules.reading.operations import FOREVER
 from harness.rules.search.calls import (
@@ -43,6 +44,7 @@ class Plan:
         self.counted = self._counted()
         self.counts = self.limited or any(call.kind == LIMITED and call.start > terms.cold for call in calls)
         self.over = self._over()
+        self.forgotten = self._forgotten() if self.slides else []
         self._owners: dict[int, set[int]] = {}
         for call in acting:
             self._owners.setdefault(call.op, set()).add(call.token)
@@ -96,6 +98,21 @@ class Plan:
             if call.kind <= REFUSED and call.op in self.slot:
                 last[call.op] = max(last.get(call.op, (-1, -1)), (call.end, n))
         return {n: self.slot[op] for op, (_, n) in last.items()}
+
+    def _forgotten(self) -> list[tuple[int, int]]:
+        """When each operation is over and out of the window of all calls that end later, with its number."""
+        limits = sorted((call.start, call.end) for call in self.calls if call.kind == LIMITED)
+        starts = [start for start, _ in limits]
+        latest = list(accumulate((end for _, end in limits), max))
+        found = []
+        for n, slot in self.over.items():
+            when = max(self.calls[n].end, self.start[slot] + self.terms.window_surely)
+            looked = bisect_left(starts, self.end[slot] + self.terms.window_possibly)
+            if looked:
+                when = max(when, latest[looked - 1])
+            if when < FOREVER and self.end[slot] < FOREVER:
+                found.append((when, slot))
+        return found
 
     def _choices(self) -> None:
         terms, refused = self.terms, self.refused
