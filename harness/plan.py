@@ -30,7 +30,7 @@ class Stage:
     steps: int = 5
     backlog: int = 0
     share: float = 1.0
-    most: int = 200
+    most: int = 2000
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
     @property
@@ -40,13 +40,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What load to send. `gates` maps a metric to its limit: latencies in ns, rates as they stand in the file."""
+    """What load to send. `gates` maps a metric to its limit: latencies in ns, rates as they stand in the file.
+
+    One of `abort_on_fail` that is missed over all that was sent ends the load, from `abort_after_s` on.
+    """
 
     name: str
     stages: tuple[Stage, ...]
     connections: int = 64
     timeout_s: float = 10.0
     gates: dict[str, float] = field(default_factory=dict)
+    abort_on_fail: tuple[str, ...] = ()
+    abort_after_s: float = 10.0
 
     @property
     def seconds(self) -> float:
@@ -74,10 +79,21 @@ def plan_of(table: dict[str, Any], path: Path) -> Plan:
     stages = tuple(_stage(row, f"plan {path}: stages.{place}") for place, row in enumerate(table["stages"]))
     _refuse_overlaps(stages, path)
     gates = {name: _limit(value) for name, value in table.get("gates", {}).items()}
+    fatal = _fatal(table, gates, path)
     timeout_s = duration_ns(table.get("timeout", "10s")) / 1e9
     if not 0.001 <= timeout_s <= 600:
         raise HarnessError(f"plan {path}: timeout: {table['timeout']} cannot be waited for", hint="From 1ms to 600s.")
-    return Plan(table.get("name", path.stem), stages, table.get("connections", 64), timeout_s, gates)
+    after_s = duration_ns(table.get("abort_after", "10s")) / 1e9
+    return Plan(table.get("name", path.stem), stages, table.get("connections", 64), timeout_s, gates, fatal, after_s)
+
+
+def _fatal(table: dict[str, Any], gates: dict[str, float], path: Path) -> tuple[str, ...]:
+    """The gates that end a load; HarnessError for one that the plan does not set."""
+    for name in table.get("abort_on_fail", []):
+        if name not in gates:
+            where = f"plan {path}: abort_on_fail: '{name}' is no gate of this plan"
+            raise HarnessError(where, hint=suggest(name, list(gates)) if gates else "Set it under [gates].")
+    return tuple(table.get("abort_on_fail", []))
 
 
 def find_plan(path: Path | None) -> Path:

@@ -20,6 +20,8 @@ LANES: Final = 8  # scopes driven side by side
 BEYOND: Final = 5  # requests at once beyond what is left
 LAST: Final = 8  # challenges left when those one by one give way to all at once
 MOST_AT_ONCE: Final = 48
+COST: Final = 1.5  # requests for each challenge, with the replays and refusals in between
+MOST_ONE_BY_ONE: Final = 40  # challenges of a scope; of a larger limit, those before them are asked for at once
 
 
 def run(work: Work) -> None:
@@ -28,14 +30,21 @@ def run(work: Work) -> None:
     for token in work.tokens:
         scopes.setdefault(challenge_scope(work.session.profile, token.user), []).append(token)
     waiting = list(enumerate(scopes.values()))
-    lanes = min(LANES, len(waiting))
 
     def lane() -> None:
         while waiting and not work.over:
             number, tokens = waiting.pop(0)
             _Scope(work, number, tokens).run()
 
-    green.join([green.spawn(lane) for _ in range(lanes)])
+    green.join([green.spawn(lane) for _ in range(_lanes(work, len(waiting)))])
+
+
+def _lanes(work: Work, scopes: int) -> int:
+    """As many scopes side by side as can reach their limit in the time there is: half-way to it none says anything."""
+    pacers = {token.pacer for token in work.tokens}
+    requests = sum(pacer.per_second for pacer in pacers) * (work.part.end_s - work.part.start_s)
+    reached = requests / (COST * max(token.ledger.count for token in work.tokens))
+    return int(max(1, min(LANES, scopes, reached)))
 
 
 class _Scope:
@@ -73,8 +82,15 @@ class _Scope:
             self._volley(min(room, max(left - room + BEYOND, 1)))
             self._between()
 
+    def _fill(self) -> None:
+        """All at once until few enough are left to go one by one."""
+        while not self.work.over and not self.refusals and self.ledger.left() > MOST_ONE_BY_ONE:
+            self._volley(min(self._room(), MOST_AT_ONCE, self.ledger.left() - MOST_ONE_BY_ONE))
+            self._between()
+
     def _creep(self) -> None:
         """One by one with replays and refusals in between, then the last ones at once."""
+        self._fill()
         while not self.work.over and not self.refusals and self.ledger.left() > min(LAST // 2, self._room() - 1):
             if not self._one():
                 return
@@ -87,6 +103,7 @@ class _Scope:
 
         Each ref counts once, whatever became of its first request: a refusal before the limit shows a hidden double.
         """
+        self._fill()
         while not self.work.over and not self.refusals and self.ledger.left() > 1:
             token = self._token()
             if not token.pacer.take(1, self.work.deadline_ns) or not self.ledger.take():

@@ -8,7 +8,7 @@ from locust.env import Environment
 
 from harness.errors import ExitCode, HarnessError
 from scenarios.load import green
-from scenarios.load.planner import Deal
+from scenarios.load.part import Deal
 from scenarios.load.process import LoadProcess, shard
 from scenarios.load.progress import Progress, say, write_facts
 from scenarios.load.setup import Setup

@@ -20,12 +20,13 @@ class Pacer:
 
     A request may take effect at any time between its send and its answer, so its slot is held until a whole window
     after the answer: a target that keeps the limit has then no reason to refuse one of ours. A token bucket of B that
-    gains one each T is at least as generous as B requests in any time B·T, and is treated as such.
+    gains one each T is at least as generous as B requests in any time B·T, and is treated as such. `used` requests may
+    still count from before.
     """
 
-    def __init__(self, limit: RateLimit | None) -> None:
+    def __init__(self, limit: RateLimit | None, used: int = 0) -> None:
         self._lock = green.Lock(1)
-        self._freed: deque[int] = deque()
+        self._freed: deque[int] = deque([monotonic_ns()] * used if limit else [])
         self._lost: deque[int] = deque()
         self._under_way = 0
         self.count, self.window_ns = windows_of(limit) if limit else (0, 0)
@@ -74,6 +75,10 @@ class Pacer:
         """The slots that are free now."""
         self._forget(monotonic_ns())
         return self.capacity - self._taken()
+
+    def idle(self) -> bool:
+        """Whether nothing is under way, and nothing that was sent can still count."""
+        return self.free() == self.capacity
 
     def _taken(self) -> int:
         return self._under_way + len(self._freed) + len(self._lost)

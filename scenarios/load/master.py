@@ -12,7 +12,7 @@ from scenarios.load.courier import Collector
 from scenarios.load.engine import LOOPBACK, conclude, make_environment, serve_page, stop_event
 from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, READY, ROWS, WELCOME, digest_of
 from scenarios.load.options import Address, Options
-from scenarios.load.planner import Deal
+from scenarios.load.part import Deal
 from scenarios.load.progress import Progress, say
 from scenarios.load.setup import Setup
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.plan import Stage
-from scenarios.load.planner import Part
+from scenarios.load.part import Part
 from scenarios.load.usage import Usage
 
 
@@ -30,6 +30,7 @@ class Order:
                 "challenges": list(self.usage.challenges.items()),
                 "pending": list(self.usage.pending.items()),
                 "settled": sorted(self.usage.settled),
+                "requests": list(self.usage.requests.items()),
             },
         }
 
@@ -37,6 +38,9 @@ class Order:
 def order_of(facts: dict[str, Any]) -> Order:
     """The order that `facts` was made from."""
     usage = facts["usage"]
-    used = Usage(Counter(dict(usage["challenges"])), dict(usage["pending"]), frozenset(usage["settled"]))
+    used = Usage(
+        Counter(dict(usage["challenges"])), dict(usage["pending"]), frozenset(usage["settled"]),
+        Counter(dict(usage["requests"])),
+    )  # fmt: skip
     parts = [{**row, "stage": Stage(**row["stage"]), "users": tuple(row["users"])} for row in facts["parts"]]
     return Order(**{**facts, "parts": tuple(Part(**row) for row in parts), "usage": used})

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from harness.run_folder import RunFolder, write_json
 from scenarios.load import green
-from scenarios.load.planner import Deal
+from scenarios.load.part import Deal
 
 FACTS: Final = "load.json"
 EVERY_S: Final = 1.0

@@ -87,13 +87,15 @@ class _Scope:
         self.refused: Exchange | None = None
         self.open = True
         self.number = number
+        self.pacer = tokens[0].pacer
         self.patterns = [self._edge, self._come_back, self._rush, self._burst, self._edge, self._steady, self._over]
 
     def run(self) -> None:
         turn = self.number  # each scope begins elsewhere, so that a short stage sees most of them
         while not self.work.over:
             pattern: Callable[[], None] = self.patterns[turn % len(self.patterns)]
-            self._rest()
+            if turn > self.number or not self.pacer.idle():
+                self._rest()
             if self.work.over:
                 return
             self.work.done[pattern.__name__.strip("_")] += 1

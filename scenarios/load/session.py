@@ -70,8 +70,10 @@ class Session:
         return self.tokens[index]
 
     def pacer_of(self, user: User) -> Pacer:
-        rate = self.profile.rate
-        return self._pacers.setdefault(rate_scope(self.profile, user), Pacer(rate))
+        scope = rate_scope(self.profile, user)
+        if scope not in self._pacers:
+            self._pacers[scope] = Pacer(self.profile.rate, self._usage.requests.get(scope, 0))
+        return self._pacers[scope]
 
     def ledger_of(self, user: User) -> Ledger:
         scope = challenge_scope(self.profile, user)

@@ -11,7 +11,8 @@ from harness.profile import Profile, load_profile
 from harness.run_folder import RunFolder, open_run
 from scenarios.load.options import Options, plan_of_options
 from scenarios.load.order import Order
-from scenarios.load.planner import Deal, deal
+from scenarios.load.part import Deal
+from scenarios.load.planner import deal
 from scenarios.load.usage import read_usage
 
 SPARE_FILES: Final = 100  # descriptors besides those of connections

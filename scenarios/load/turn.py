@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from scenarios.load import background, challenge_limit, green, idempotency, lifecycle, rate_limit
 from scenarios.load.order import Order
-from scenarios.load.planner import Part
+from scenarios.load.part import Part
 from scenarios.load.session import Session
 from scenarios.load.steering import Steering
 from scenarios.load.work import Work

@@ -1,4 +1,4 @@
-"""Reads off a run's history so far what earlier stages have used up: challenges, and tokens that are spent."""
+"""Reads off a run's history so far what earlier stages have used up: challenges, requests, tokens that are spent."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from harness.history.columns import SCHEMA
 from harness.history.shards import MERGED, Gaps, shard_batches, shard_paths
 from harness.profile import Profile
 from scenarios.load.limits import MARGIN
-from scenarios.load.scopes import challenge_scope
+from scenarios.load.scopes import challenge_scope, rate_scope, windows_of
 
 COLUMNS = ["operation", "user", "channel", "ref", "sent", "received", "outcome", "challenge_id"]
 
@@ -21,11 +21,13 @@ COLUMNS = ["operation", "user", "channel", "ref", "sent", "received", "outcome",
 @dataclass(frozen=True)
 class Usage:
     """`challenges` that may have been issued, by scope; `pending`: when a token's last challenge has surely expired
-    (ns of the monotonic clock); `settled`: tokens whose challenge was accepted or declined."""
+    (ns of the monotonic clock); `settled`: tokens whose challenge was accepted or declined; `requests` that may still
+    count against the rate, by scope."""
 
     challenges: Counter[int] = field(default_factory=Counter)
     pending: dict[int, int] = field(default_factory=dict)
     settled: frozenset[int] = frozenset()
+    requests: Counter[int] = field(default_factory=Counter)
 
 
 def read_usage(folder: Path, profile: Profile) -> Usage:
@@ -49,7 +51,20 @@ def usage_of(rows: list[dict[str, Any]], profile: Profile) -> Usage:
             # What was answered counts from its first answer: a replay renews nothing.
             if key not in operations or operations[key]["outcome"] == "unknown":
                 operations[key] = row
-    return Usage(_challenges(operations, profile), _pending(operations, profile), settled)
+    requests = _requests(rows, since, profile)
+    return Usage(_challenges(operations, profile), _pending(operations, profile), settled, requests)
+
+
+def _requests(rows: list[dict[str, Any]], since: int, profile: Profile) -> Counter[int]:
+    if profile.rate is None:
+        return Counter()
+    begin = max(since, monotonic_ns() - round(windows_of(profile.rate)[1] * MARGIN))
+    users = profile.pool.users
+    return Counter(
+        rate_scope(profile, users[row["user"]])
+        for row in rows
+        if row["operation"] == "push" and row["received"] > begin and 0 <= row["user"] < len(users)
+    )
 
 
 def _challenges(operations: dict[tuple[Any, ...], dict[str, Any]], profile: Profile) -> Counter[int]:

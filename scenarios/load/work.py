@@ -9,7 +9,7 @@ from typing import Final
 from harness.history import Exchange
 from scenarios.load import green
 from scenarios.load.journal import Call
-from scenarios.load.planner import Part
+from scenarios.load.part import Part
 from scenarios.load.session import Session, Token
 
 IDLE_S: Final = 0.01  # how long a scenario waits that can do nothing at the moment

@@ -7,7 +7,8 @@ import pytest
 
 from harness.plan import load_plan
 from harness.profile import Profile
-from scenarios.load.planner import Deal, Part, deal
+from scenarios.load.part import Deal, Part
+from scenarios.load.planner import deal
 from scenarios.load.scopes import challenge_scope, rate_scope
 from scenarios.load.usage import Usage
 from tests.load.profiles import profile
@@ -29,7 +30,7 @@ def overlap(one: Part, other: Part) -> bool:
 @pytest.mark.parametrize("challenge_by", ["user", "programme"])
 @pytest.mark.parametrize("rate_by", ["api-key", "user", "ip", "global"])
 @pytest.mark.parametrize("processes", [1, 3])
-def test_scenarios_at_the_same_time_share_no_user_and_no_limit(
+def test_whoever_drives_a_limit_at_the_same_time_as_others_shares_it_with_none(
     count: int, challenge_by: str, rate_by: str, processes: int
 ) -> None:
     of = profile(count, challenges={**CHALLENGES, "scope": challenge_by}, rate={**RATE, "scope": rate_by})
@@ -40,15 +41,46 @@ def test_scenarios_at_the_same_time_share_no_user_and_no_limit(
         assert one.users, one
         assert all(users[index].state == "active" for index in one.users)
         for other in parts[place + 1 :]:
-            if not overlap(one, other):
-                continue
-            same_slot = {one.stage.scenario, other.stage.scenario} == {"background", "idempotency"}
-            if same_slot and one.process == other.process and set(one.users) == set(other.users):
-                continue  # with few users these two share them: neither drives anyone to a limit
-            for scope in (rate_scope, challenge_scope):
-                mine = {scope(of, users[index]) for index in one.users}
-                theirs = {scope(of, users[index]) for index in other.users}
-                assert not mine & theirs, (one.stage.scenario, other.stage.scenario, scope.__name__)
+            if overlap(one, other):
+                _apart(of, one, other)
+
+
+def _apart(of: Profile, one: Part, other: Part) -> None:
+    users, scenarios = of.pool.users, {one.stage.scenario, other.stage.scenario}
+    if scenarios != {"background", "idempotency"} or set(one.users) != set(other.users):
+        assert not {users[index].person for index in one.users} & {users[index].person for index in other.users}
+    elsewhere = one.process != other.process  # what a limit leaves is counted in each process by itself
+    drives = {rate_scope: {"rate-limit"}, challenge_scope: {"rate-limit", "challenge-limit"}}
+    for scope, drivers in drives.items():
+        mine = {scope(of, users[index]) for index in one.users}
+        theirs = {scope(of, users[index]) for index in other.users}
+        assert not mine & theirs or not (scenarios & drivers or elsewhere), (*scenarios, scope.__name__)
+
+
+@pytest.mark.parametrize("challenge_by", ["user", "programme"])
+@pytest.mark.parametrize("rate_by", ["api-key", "ip"])
+def test_users_who_share_a_few_limits_are_dealt_to_every_scenario(challenge_by: str, rate_by: str) -> None:
+    of = profile(160, keys=8, challenges={**CHALLENGES, "scope": challenge_by}, rate={**RATE, "scope": rate_by})
+    made = dealt(of)
+    assert {part.stage.scenario for part in made.parts} == SCENARIOS
+    lengths = {part.stage.scenario: part.end_s - part.start_s for part in made.parts}
+    assert lengths["idempotency"] >= 12
+    by_itself = rate_by == "ip"  # with keys, some are set apart for the rate limit
+    (driven,) = (part for part in made.parts if part.stage.scenario == "rate-limit")
+    assert any(overlap(driven, part) for part in made.parts if part is not driven) != by_itself
+    (background,) = (part.stage for part in made.parts if part.stage.scenario == "background")
+    assert background.rate < 40 * 8 / 3
+    assert any("requests a second, as all scenarios share" in note for note in made.notes)
+
+
+def test_a_limit_of_hundreds_is_driven_where_rate_and_time_allow_it() -> None:
+    challenges = {"count": 300, "window": "24h", "scope": "programme"}
+    for rate, says in ((RATE | {"count": 100}, ""), (RATE | {"count": 5}, "takes"), (None, "")):
+        made = dealt(profile(160, keys=1, challenges=challenges, rate=rate and rate | {"scope": "api-key"}))
+        driven = [part for part in made.parts if part.stage.scenario == "challenge-limit"]
+        assert bool(driven) != bool(says), made.notes
+        assert any("300 challenges takes" in note for note in made.notes) == bool(says)
+        assert all(part.end_s - part.start_s >= 2 for part in driven)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
@@ -89,7 +121,7 @@ NOT_SHOWN: dict[str, tuple[dict[str, Any], str]] = {
     "no rate": ({"challenges": CHALLENGES}, "rate-limit: the profile declares no rate limit"),
     "no limit": ({"rate": RATE}, "challenge-limit: the profile declares no challenge limit"),
     "limit out of reach": (
-        {"rate": RATE, "challenges": {**CHALLENGES, "count": 5000}}, "takes more than 200 requests",
+        {"rate": RATE, "challenges": {**CHALLENGES, "count": 5000}}, "takes more than 2000 requests",
     ),
     "one in flight": (
         {"rate": RATE, "challenges": CHALLENGES, "in_flight": "reject"}, "so nobody reaches the limit in time",
