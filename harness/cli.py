@@ -244,8 +244,8 @@ def selftest(**flags: Any) -> None:
 
 
 def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], extra: tuple[str, ...] = ()) -> None:
+    from harness.live.screen import Screen
     from harness.run import Options, execute
-    from harness.screen import Live
     from harness.verbs import tell_ci
 
     for name in ("fault", "policy"):
@@ -263,7 +263,7 @@ def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], 
         unlimited=bool(flags.get("web_ui")), resume=flags.get("resume"),
         command=shlex.join(["stepup", *sys.argv[1:]]),
     )  # fmt: skip
-    with Live(plain=flags["plain"]) as screen:
+    with Screen(plain=flags["plain"]) as screen:
         folder, codes = execute(options, screen)
     tell_ci(folder.path)
     _conclude(codes, folder.path)

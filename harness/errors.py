@@ -45,6 +45,10 @@ def worst(codes: set[ExitCode]) -> ExitCode:
     return next((code for code in PRECEDENCE if code in codes), ExitCode.PASS)
 
 
+MANY: int = 30  # names that an error lists whole
+FEW: int = 5
+
+
 class HarnessError(Exception):
     """An error that its reader can mend: `message` says what and where, `hint` what to do about it."""
 
@@ -59,9 +63,12 @@ class HarnessError(Exception):
 
 
 def suggest(word: str, valid: list[str]) -> str:
-    """A 'did you mean' sentence for a word that is not among the valid ones, with all of them named."""
+    """A 'did you mean' sentence for a word that is not among the valid ones; these are named unless there are many."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, valid, n=1)
     meant = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{meant}Valid: {', '.join(valid)}."
+    if len(valid) <= MANY:
+        return f"{meant}Valid: {', '.join(valid)}."
+    nearest = get_close_matches(word, valid, n=FEW, cutoff=0.0)
+    return f"{meant}Valid are {len(valid)} names; the nearest: {', '.join(nearest)}."

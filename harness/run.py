@@ -15,6 +15,7 @@ from harness.deal import deal
 from harness.errors import ExitCode, HarnessError
 from harness.history import Recorder, compact
 from harness.leaks import leaking_files
+from harness.live import START_S, Glance, Onlooker
 from harness.plan import Plan, find_plan, load_plan
 from harness.profile import Profile, load_profile
 from harness.redact import Redactor
@@ -38,6 +39,9 @@ class Screen(Protocol):
     def stage(self, name: str, says: str) -> None: ...
     def line(self, stage: str, line: str) -> None: ...
     def note(self, text: str) -> None: ...
+    def glance(self, glance: Glance) -> None: ...
+    @property
+    def glances(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,9 @@ def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
         control.pushes()
         stage = _conformance(run) if name == "conformance" else _load(run)
         run.screen.stage(name, SAYS[name])
-        ended = run_stage(stage, run.interrupt)
+        ended, abort = _watched(run, stage)
         control.pushes()
-        codes |= _told(run, name, ended)
+        codes |= _told(run, name, ended, abort)
         if ExitCode.UNREACHABLE in codes:
             break
     else:
@@ -138,6 +142,35 @@ def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
         codes.add(ExitCode.INTERRUPTED)
     run.folder.save()
     return codes
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """Ends a stage when its user asks, or once a gate is missed that the plan calls hopeless."""
+
+    interrupt: Interrupt
+    onlooker: Onlooker
+
+    @property
+    def count(self) -> int:
+        return max(self.interrupt.count, int(bool(self.onlooker.abort)))
+
+    @property
+    def asked(self) -> bool:
+        return self.count > 0
+
+
+def _watched(run: _Run, stage: Stage) -> tuple[Ended, str]:
+    """Run a stage, looked at meanwhile where somebody wants that; how it ended, and which gate ended it."""
+    gates = stage.name == "load" and run.plan is not None and bool(run.plan.abort_on_fail)
+    if not gates and not run.screen.glances:
+        return run_stage(stage, run.interrupt), ""
+    start_s = 0.0 if gates else START_S
+    with Onlooker(run.folder.path, stage.name, run.screen.glance, start_s) as onlooker:
+        ended = run_stage(stage, _Ending(run.interrupt, onlooker))
+    if onlooker.problem:
+        run.screen.note(onlooker.problem)
+    return ended, onlooker.abort if ended.interrupted and not run.interrupt.asked else ""
 
 
 def _count_late_pushes(run: _Run, control: ControlClient) -> None:
@@ -161,12 +194,14 @@ SAYS: Final = {
 }
 
 
-def _told(run: _Run, name: str, ended: Ended) -> set[ExitCode]:
+def _told(run: _Run, name: str, ended: Ended, abort: str) -> set[ExitCode]:
     """Note how a stage ended in run.json; the exit codes that follow from it."""
     facts: dict[str, Any] = {"exit": ended.exit, "seconds": round(ended.seconds, 2), "timed_out": ended.timed_out}
     run.folder.facts["stages"][name] = facts
     codes: set[ExitCode] = set()
-    if ended.timed_out:
+    if abort:
+        facts |= {"aborted": True, "note": f"ended after {ended.seconds:.0f} s: {abort}"}
+    elif ended.timed_out:
         facts["note"] = f"stopped after {ended.seconds:.0f} s, its time limit"
     elif ended.exit == ExitCode.UNREACHABLE:
         facts["note"] = "could not go on: " + (ended.tail[-1] if ended.tail else "the target cannot be tested")

@@ -1,22 +1,18 @@
-"""All that is printed: live progress, the closing table of verdicts, and what `explain` and `serve --faults` list."""
+"""What is printed when a command ends: the table of verdicts, and what `explain` and `serve --faults` list."""
 
-import json
 import re
 import tempfile
-import time
 import traceback
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from harness.errors import MEANING, ExitCode, HarnessError, suggest
 from harness.verdict import Verdict, read_verdicts
 
-EVERY_S: Final = 5.0  # between progress lines where there is no live display
 STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not-exercised": "dim"}
 MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not-exercised": "-"}
 WIDE: Final = 160  # columns where nobody's window limits them, as in a log
@@ -27,69 +23,6 @@ def printable(text: str, longest: int = LONGEST) -> Text:
     """Text that may come from a target, without the control sequences that could steer a terminal."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     return Text(plain if len(plain) <= longest else plain[: longest - 1] + "…")
-
-
-class Live:
-    """The progress of a run: one live line on a terminal, a line every few seconds elsewhere."""
-
-    def __init__(self, *, plain: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False)
-        self._live = self.console.is_terminal and not plain
-        self._status: Status | None = None
-        self._began = self._told = time.monotonic()
-        self._says = ""
-
-    def __enter__(self) -> "Live":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def stage(self, name: str, says: str) -> None:
-        """A stage begins."""
-        self._stop()
-        self._says = f"{name}: {says}"
-        self.console.print(Text(f"{self._elapsed()} {self._says}"))
-        self._told = -EVERY_S  # the first line of a stage is shown at once: it shows that the stage is up
-        if self._live:
-            self._status = self.console.status(Text(self._says))
-            self._status.start()
-
-    def line(self, stage: str, line: str) -> None:
-        """A stage printed a line."""
-        shown = printable(f"{stage}: {_progress(line)}", 160)
-        if self._status is not None:
-            self._status.update(shown)
-        elif line.strip() and time.monotonic() - self._told >= EVERY_S:
-            self._told = time.monotonic()
-            self.console.print(Text(f"{self._elapsed()} ") + shown)
-
-    def note(self, text: str) -> None:
-        """Something that the user should know at once."""
-        self.console.print(printable(text).copy(), style="yellow")
-
-    def _elapsed(self) -> str:
-        return f"{time.monotonic() - self._began:6.1f} s"
-
-    def _stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-
-
-def _progress(line: str) -> str:
-    """The load stage tells its progress as JSON; other stages as text."""
-    try:
-        told = json.loads(line)
-    except (ValueError, RecursionError):
-        return line
-    if not isinstance(told, dict):
-        return line
-    return "  ".join(f"{name} {_short(value)}" for name, value in told.items() if value not in (None, ""))
-
-
-def _short(value: Any) -> str:
-    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from harness.redact import Redactor
 
@@ -42,6 +42,15 @@ class Ended:
     interrupted: bool = False
 
 
+class Asked(Protocol):
+    """Whether somebody wants a stage to end, and how often it was asked for: the second time it is made to."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def asked(self) -> bool: ...
+
+
 class Interrupt:
     """Remembers that the user wants to end: the first SIGINT or SIGTERM asks, a second one insists."""
 
@@ -66,7 +75,7 @@ class Interrupt:
         return self.count > 0
 
 
-def run_stage(stage: Stage, interrupt: Interrupt) -> Ended:
+def run_stage(stage: Stage, interrupt: Asked) -> Ended:
     """Run a stage to its end, its limit or an interrupt; its output goes to its log, redacted, and to `on_line`."""
     began = time.monotonic()
     tail: deque[str] = deque(maxlen=30)
@@ -95,7 +104,7 @@ def run_stage(stage: Stage, interrupt: Interrupt) -> Ended:
 class _Ending:
     """Ends a process in steps: SIGINT when asked or overdue, SIGTERM after the grace, SIGKILL after another."""
 
-    def __init__(self, process: subprocess.Popen[bytes], interrupt: Interrupt, deadline: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], interrupt: Asked, deadline: float) -> None:
         self.timed_out = False
         self.interrupted = False
         self._process = process

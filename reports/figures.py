@@ -68,11 +68,13 @@ def figures_of_run(folder: Path) -> Figures:
 
     run = open_run(folder)
     verdicts = read_verdicts(folder)
+    # Gates, and which of them end a load early, are no part of what is sent.
+    plan = {name: value for name, value in (run.facts.get("plan") or {}).items() if not name.startswith("abort_")}
     known = allowed_failures(verdicts, run.facts)
     return Figures(
         name=str(run.facts.get("name", folder.name)),
         started=str(run.facts.get("started", "")),
-        plan=_fingerprint({**(run.facts.get("plan") or {}), "gates": None}),
+        plan=_fingerprint({**plan, "gates": None}),
         declared=_fingerprint({**run.facts["profile"], "target": None}),
         verdicts={one.rule: one.status for one in verdicts},
         severities={one.rule: "allowed" if one.rule in known else one.severity for one in verdicts},

@@ -25,9 +25,13 @@ def codes(verdicts: list[Verdict], facts: dict[str, Any], gates: list[dict[str, 
     found = {exit_code(_as_they_count(verdicts, facts), [*REQUIRED, *facts.get("require", [])])}
     if facts.get("interrupted"):
         found.add(ExitCode.INTERRUPTED)
-    if any(gate.get("status") != "pass" for gate in gates):
+    stages = facts.get("stages", {}).values()
+    aborted = any(stage.get("aborted") for stage in stages)
+    if aborted or any(gate.get("status") != "pass" for gate in gates):
         found.add(ExitCode.GATE)
-    if any(stage.get("exit") == ExitCode.UNREACHABLE for stage in facts.get("stages", {}).values()):
+    if aborted:
+        found.discard(ExitCode.INCONCLUSIVE)  # what was not decided was not, because a gate ended the run
+    if any(stage.get("exit") == ExitCode.UNREACHABLE for stage in stages):
         found.add(ExitCode.UNREACHABLE)
     return found
 

@@ -50,6 +50,12 @@ def shard_batches(path: Path, gaps: Gaps) -> Iterator[tuple[Shard, pa.RecordBatc
         gaps.sentences.append(f"{path.name} ends early, after {seq:,} exchanges ({first})")
 
 
+def read_batch(path: Path, schema: pa.Schema, batch: pa.RecordBatch, seq: int) -> pa.RecordBatch:
+    """A batch of the shard at `path`, whose stream has this schema, with the reader's columns; `seq` is its first
+    row's number. HarnessError where the shard is of another version."""
+    return _with_source(batch, _shard(path, schema), seq)
+
+
 def _shard(path: Path, schema: pa.Schema) -> Shard:
     facts = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
     if facts.get("version") != VERSION:

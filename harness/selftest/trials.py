@@ -127,7 +127,7 @@ def _run(trial: Trial, out: Path, plan: str, interrupt: Interrupt) -> Outcome | 
         if interrupt.asked:
             return None
         name = f"{trial.kind}-{trial.name}-{trial.seed}-{verb}"
-        argv = [sys.executable, "-m", "harness", verb, "--seed", str(trial.seed), "--plain", *trial.flags]
+        argv = [sys.executable, "-m", "harness", verb, "--seed", str(trial.seed), *trial.flags]
         argv += ["--out", str(out / name), *(part.format(plan=plan) for part in LAST_OF[verb])]
         stage = Stage(name, argv, out / f"{name}.log", _unheard, LIMIT_S, dict(os.environ))
         ended = run_stage(stage, interrupt)
