@@ -81,6 +81,17 @@ class _Run:
 
 def execute(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]:
     """Run all stages; gives its folder, judged and reported, and the exit codes besides the verdicts'."""
+    run, codes = _sent(options, screen)
+    return run.folder, codes | _conclude(run)
+
+
+def send(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]:
+    """Run the stages that send, and no more; gives the folder with what they recorded, and their exit codes."""
+    run, codes = _sent(options, screen)
+    return run.folder, codes
+
+
+def _sent(options: Options, screen: Screen) -> tuple[_Run, set[ExitCode]]:
     plan = load_plan(options.plan) if "load" in options.stages else None
     with contextlib.ExitStack() as stack:
         if options.profile is None:
@@ -101,8 +112,7 @@ def execute(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]
         if resumed is not None:
             write_json(folder.path / RESUMED, {"refs": resumed.exchanges, "left_out": resumed.left_out})
         run = _Run(options, profile, path, folder, plan, screen, interrupt)
-        codes = _send(run)
-    return folder, codes | _conclude(run)
+        return run, _send(run)
 
 
 def _send(run: _Run) -> set[ExitCode]:
