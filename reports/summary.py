@@ -216,7 +216,8 @@ def _conformance(told: dict[str, Any]) -> dict[str, Any]:
 
 def _load(told: dict[str, Any]) -> dict[str, Any]:
     """What the load stage says it did: occasions of each scenario, notes, how it ended; not which users it took."""
-    kept: dict[str, Any] = _cleaned({name: told[name] for name in ("ended", "done", "notes", "lost") if name in told})
+    names = ("ended", "done", "notes", "findings", "phases", "lost")
+    kept: dict[str, Any] = _cleaned({name: told[name] for name in names if name in told})
     return kept
 
 
