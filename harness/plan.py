@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 from harness.config import duration_ns, load_toml
 from harness.errors import HarnessError, suggest
 
-Arrivals = Literal["constant", "poisson", "ramp", "step", "spike", "closed"]
+Arrivals = Literal["constant", "poisson", "ramp", "step", "spike", "search", "closed"]
 BUNDLED: Final = Path(__file__).parent.parent / "scenarios" / "plans"
 DEFAULT: Final = "default"
 LONGEST_S: Final = 7 * 86400.0  # a soak of a week; longer is a slip of the unit
 WEIGHTS: Final = {"replay": 80.0, "fresh": 14.0, "near": 3.0, "refused": 3.0}
 SHARES: Final = {"background": 4.0, "idempotency": 3.0, "rate-limit": 1.0, "challenge-limit": 1.5, "lifecycle": 1.5}
-TWO_RATES: Final = ("ramp", "step", "spike")
+TWO_RATES: Final = ("ramp", "step", "spike", "search")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Stage:
     steps: int = 5
     backlog: int = 0
     share: float = 1.0
+    hold_ns: int = 0
     most: int = 2000
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
@@ -113,6 +114,8 @@ def _limit(value: float | str) -> float:
 
 def _stage(row: dict[str, Any], where: str) -> Stage:
     values = {name: value for name, value in row.items() if name not in ("start", "duration", "weights")}
+    if "hold" in values:
+        values["hold_ns"] = duration_ns(values.pop("hold"))
     values |= {f"{name}_s": duration_ns(row[name]) / 1e9 for name in ("start", "duration") if name in row}
     values.setdefault("share", SHARES[row["scenario"]])
     stage = Stage(**values, weights=WEIGHTS | row.get("weights", {}))
@@ -135,6 +138,8 @@ def _check_stage(stage: Stage, row: dict[str, Any], where: str) -> None:
     if background and (stage.arrivals in TWO_RATES) != bool(stage.to):
         hint = f"The arrivals {', '.join(TWO_RATES)} go from `rate` to `to`; the others have one rate."
         raise HarnessError(f"{where}.to: does not fit arrivals = '{stage.arrivals}'", hint=hint)
+    if "hold" in row and stage.arrivals != "search":
+        raise HarnessError(f"{where}.hold: only arrivals = 'search' takes it", hint="Leave it out, or set a gate.")
     if background and sum(stage.weights.values()) <= 0:
         raise HarnessError(f"{where}.weights: all are 0", hint="At least one kind of request must have a weight.")
 

@@ -5,49 +5,30 @@ that scopes under their limit stay unharmed by those at theirs. Wants thousands 
 in a thousand is seen with 95 % by 3,000.
 """
 
-from bisect import bisect
-from collections.abc import Callable
-from itertools import accumulate
-from time import monotonic_ns
-from typing import Final
-
 from harness.history import Exchange
-from harness.spec import load_spec
-from scenarios.load import green
-from scenarios.load.journal import Call
+from scenarios.load import capacity
+from scenarios.load.phases import phases_of
 from scenarios.load.schedule import arrivals
-from scenarios.load.session import Token
+from scenarios.load.traffic import Traffic, offer
 from scenarios.load.work import Work
-
-LOOKED_AT: Final = 64  # tokens tried for one arrival before it is held back
-KEPT: Final = 0.25  # of a challenge limit that background leaves to the end, so that fresh refs last
-OVERTIME_NS: Final = 10**9  # after the end, in which arrivals are sent that were due before it
-BEHIND: Final = 4096  # arrivals sent in one go after a pause, before others get their turn
 
 
 def run(work: Work) -> None:
     """Send by the stage's schedule until the part's end; in the closed model, as fast as answers come."""
-    traffic = Traffic(work)
-    if work.part.stage.arrivals == "closed":
+    traffic, stage = Traffic(work), work.part.stage
+    if stage.arrivals == "search":
+        capacity.run(work, traffic)
+        return
+    work.phases += phases_of(stage, work.start_ns)
+    if stage.arrivals == "closed":
         _closed(work, traffic)
         return
-    stage, rng = work.part.stage, work.rng("arrivals")
-    many = 0
-    for offset in arrivals(stage, rng):
-        due = work.start_ns + offset
-        while (early := due - monotonic_ns()) > 0:
-            green.sleep(early / 1e9)
-        if work.session.desk.stopped or monotonic_ns() > work.deadline_ns + OVERTIME_NS:
-            break
-        full = 0 < stage.backlog <= work.session.desk.backlog()
-        call = None if full else traffic.next()
-        if call is None:
-            work.done["left out as too many waited" if full else "held back for a limit"] += 1
-        else:
-            work.session.desk.fire(call, traffic.answered, due, patient=True)
-        many = many + 1 if early <= 0 else 0
-        if many % BEHIND == BEHIND - 1:
-            green.sleep(0)
+    offsets = arrivals(stage, work.rng("arrivals"))
+    offered = offer(work, traffic, offsets, work.start_ns, work.deadline_ns, traffic.answered)
+    work.done["arrivals"] += offered.due
+    for name, many in (("left out as too many waited", offered.left_out), ("held back for a limit", offered.held_back)):
+        if many:
+            work.done[name] += many
 
 
 def _closed(work: Work, traffic: "Traffic") -> None:
@@ -69,77 +50,3 @@ def _closed(work: Work, traffic: "Traffic") -> None:
         # Connections whose traffic was held back start again.
         for _ in range(desk.idle()):
             send()
-
-
-class Traffic:
-    """Chooses what is sent next."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._rng = work.rng("traffic")
-        self._random = self._rng.random
-        self._tokens = list(work.tokens)
-        self._rng.shuffle(self._tokens)
-        self._place = 0
-        weights = work.part.stage.weights
-        makers: dict[str, Callable[[Token], Call | None]] = {
-            "replay": self._replay, "fresh": self._fresh, "near": self._near, "refused": self._refused,
-        }  # fmt: skip
-        self._makers = [makers[name] for name in weights]
-        self._weights = list(accumulate(weights.values()))
-
-    def next(self) -> Call | None:
-        """The next call, of a token whose rate leaves room for it; None when there is none."""
-        token = self._free_token()
-        if token is None:
-            return None
-        make = self._makers[bisect(self._weights, self._random() * self._weights[-1], 0, len(self._weights) - 1)]
-        call = make(token) or self._fresh(token) or self._replay(token) or self._refused(token)
-        if call is None:
-            token.pacer.cancel()
-        return call
-
-    def answered(self, exchange: Exchange) -> None:
-        if exchange.intent == "valid":
-            self._work.session.remember(exchange)
-
-    def _free_token(self) -> Token | None:
-        for _ in range(min(LOOKED_AT, len(self._tokens))):
-            self._place = (self._place + 1) % len(self._tokens)
-            token = self._tokens[self._place]
-            if token.pacer.try_take():
-                return token
-        return None
-
-    def _replay(self, token: Token) -> Call | None:
-        made = token.made
-        if not made:
-            return None
-        chosen = made[int(self._random() * len(made))]
-        call = token.replays.get(chosen)
-        if call is None:  # most of what is sent has been sent before, so its bytes are kept
-            call = token.replays[chosen] = self._work.call(token, *chosen, "replay")
-        return call
-
-    def _fresh(self, token: Token) -> Call | None:
-        keep = int(token.ledger.count * KEPT) if self._work.session.profile.challenges else 0
-        if not self._work.session.may_begin(token, keep):
-            return None
-        return self._work.call(token, self._rng.choice(token.user.usable), self._work.session.ref())
-
-    def _near(self, token: Token) -> Call | None:
-        if not token.made or self._work.session.rejects or not self._work.session.may_begin(token):
-            return None
-        channel, ref = self._rng.choice(token.made)
-        near = ref[:-1] + self._rng.choice("XYZ")
-        # The token's refs are its own, but a near one may have been sent before: then it is a replay, and as good.
-        return self._work.call(token, channel, near)
-
-    def _refused(self, token: Token) -> Call | None:
-        """A channel that the user is not enrolled on, or that the programme does not offer."""
-        for channel in load_spec().channels:
-            if channel in token.user.unsupported:
-                return self._work.call(token, channel, self._work.session.ref(), "unsupported")
-            if channel not in token.user.channels:
-                return self._work.call(token, channel, self._work.session.ref(), "unregistered")
-        return None

@@ -8,6 +8,7 @@ from locust.env import Environment
 
 from harness.errors import ExitCode, HarnessError
 from scenarios.load import green
+from scenarios.load.conclusions import conclusions
 from scenarios.load.part import Deal
 from scenarios.load.process import LoadProcess, shard
 from scenarios.load.progress import Progress, say, write_facts
@@ -112,7 +113,10 @@ def conclude(
     broken = [result["broken"] for result in results if result["broken"]]
     gone = [result["gone"] for result in results if result["gone"]]
     ended = "failed" if errors or broken else "gone" if gone else "interrupted" if interrupted else "complete"
-    write_facts(setup.folder, setup.plan.name, deals, results, ended, lost)
+    found = conclusions(setup.folder, results)
+    write_facts(setup.folder, setup.plan.name, deals, results, ended, lost, found)
+    for sentence in found.sentences:
+        say(sentence)
     if broken:
         say(broken[0])
         return ExitCode.USAGE

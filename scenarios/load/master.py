@@ -147,7 +147,7 @@ class Master:
         self._results[len(self._deals), msg.data["worker"]] = msg.data
 
     def _wait_for_results(self) -> None:
-        while not self._over() and not self._stop.is_set():
+        while not (self._over() or self._enough() or self._stop.is_set()):
             self._look_for_lost()
             green.sleep(LOOK_S)
 
@@ -155,6 +155,11 @@ class Master:
         """Whether every worker has told its result of this turn, or is lost."""
         turn = len(self._deals)
         return all((turn, name) in self._results or name in self._lost for name in self._names())
+
+    def _enough(self) -> bool:
+        """Whether a worker has found out what the load is there for."""
+        turn = len(self._deals)
+        return any(result["enough"] for (of, _), result in self._results.items() if of == turn)
 
     def _names(self) -> list[str]:
         return [told["worker"] for told in self._clients.values()]

@@ -69,6 +69,10 @@ def _side_by_side(made: Deal, stages: list[Stage], islands: list[Island], proces
     dealt = shared_out(shares, islands)
     for stage in stages:
         mine = dealt[stage.scenario]
+        if stage.arrivals == "search":  # what one process finds out would be spoilt by what others try meanwhile
+            users = [user.index for island in mine for user in island]
+            made.parts += [Part(stage, stage.start_s, stage.end_s, tuple(users))] if users else []
+            continue
         for process in range(processes):
             users = [user.index for island in mine[process::processes] for user in island]
             if users:

@@ -1,6 +1,7 @@
 """What one process of the load holds for its whole life, and how a turn of it begins and ends."""
 
 import gc
+import resource
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ FEED_S: Final = 0.5
 FLUSH_S: Final = 1.0  # the most that a kill can lose of a slow trickle of exchanges
 STOPPED_WAIT_S: Final = 3.0  # for answers under way when the load is stopped early
 STEERING_WAIT_S: Final = 12.0  # longer than a control call can take
+STATM: Final = Path("/proc/self/statm")
 NUMBERS: Final = 10_000_000  # connection numbers of one process
 
 
@@ -56,6 +58,7 @@ class LoadProcess:
         self._order: Order | None = None
         self._session: Session | None = None
         self._turn: Turn | None = None
+        self._memory_mb = 0.0
         self._error = ""
         self._services = [green.serve(self.desk.reap), green.serve(self._keep_up)]
 
@@ -93,6 +96,7 @@ class LoadProcess:
         if self._order is None or self._session is None or self._turn is not None:
             return
         self._turn = Turn(self._order, self._session, self._steering)
+        self._memory_mb = memory_mb()
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked through again and again
         green.serve(self._run, self._turn)
@@ -109,8 +113,13 @@ class LoadProcess:
         turn = self._turn
         return {
             "worker": self.name,
+            "turn": self._order.turn if self._order else 0,
             "done": turn.done() if turn else {},
             "notes": list(turn.notes) if turn else [],
+            "phases": [list(phase) for phase in turn.phases()] if turn else [],
+            "findings": turn.findings() if turn else [],
+            "memory_mb": [self._memory_mb, memory_mb()],
+            "enough": bool(self._session and self._session.enough),
             "sent": self.journal.sent + self._steering.calls,
             "engine": self.feed.engine,
             "unsent": self.desk.unsent,
@@ -184,6 +193,14 @@ class LoadProcess:
 def shard(profile: Profile, folder: Path, number: int) -> Recorder:
     """The recorder of a process that can write to the run folder."""
     return Recorder(folder, "load", f"w{number}", Scrub(profile.secrets()))
+
+
+def memory_mb() -> float:
+    """The memory that this process has in use, in megabytes; 0 where the system does not tell."""
+    try:
+        return round(int(STATM.read_text().split()[1]) * resource.getpagesize() / 1e6, 1)
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _warm_up() -> None:

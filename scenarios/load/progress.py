@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from harness.run_folder import RunFolder, write_json
 from scenarios.load import green
+from scenarios.load.conclusions import Conclusions
 from scenarios.load.part import Deal
 
 FACTS: Final = "load.json"
@@ -52,9 +53,11 @@ def say(sentence: str) -> None:
 
 
 def write_facts(
-    folder: RunFolder, plan: str, deals: list[Deal], results: list[dict[str, Any]], ended: str, lost: dict[str, str]
-) -> None:
-    """Write load.json: the deals, the occasions by scenario, notes, what each worker sent, and which were lost."""
+    folder: RunFolder, plan: str, deals: list[Deal], results: list[dict[str, Any]], ended: str, lost: dict[str, str],
+    found: Conclusions,
+) -> None:  # fmt: skip
+    """Write load.json: the deals, the occasions by scenario, notes and findings, the figures of each phase of steady
+    traffic, what each worker sent, and which were lost."""
     done: dict[str, dict[str, int]] = {}
     for result in results:
         for scenario, counts in result["done"].items():
@@ -62,10 +65,10 @@ def write_facts(
             for name, many in counts.items():
                 mine[name] = mine.get(name, 0) + many
     notes = [note for made in deals for note in made.notes] + [note for result in results for note in result["notes"]]
-    workers = {result["worker"]: {"sent": result["sent"], "unsent": result["unsent"]} for result in results}
+    workers = {result["worker"]: {name: result[name] for name in ("sent", "unsent", "memory_mb")} for result in results}
     planned_s = max((made.seconds for made in deals), default=0.0)
     write_json(folder.path / FACTS, {
         "version": VERSION, "plan": plan, "ended": ended, "planned_s": planned_s,
         "deals": [made.facts() for made in deals], "done": done, "notes": list(dict.fromkeys(notes)),
-        "workers": workers, "lost": lost,
+        "phases": found.phases, "findings": found.sentences, "workers": workers, "lost": lost,
     })  # fmt: skip

@@ -19,6 +19,11 @@ def arrivals(stage: Stage, rng: random.Random) -> Iterator[int]:
         yield offset
 
 
+def evenly(rate: float, seconds: float) -> Iterator[int]:
+    """The offsets of arrivals of one rate for a while."""
+    return (round((number + 0.5) / rate * 1e9) for number in range(round(rate * seconds)))
+
+
 def rate_at(stage: Stage, at: float) -> float:
     """Requests a second at `at` seconds after the stage's start."""
     part = at / stage.duration_s

@@ -8,6 +8,7 @@ from typing import Any, Final
 from scenarios.load import background, challenge_limit, green, idempotency, lifecycle, rate_limit
 from scenarios.load.order import Order
 from scenarios.load.part import Part
+from scenarios.load.phases import Phase
 from scenarios.load.session import Session
 from scenarios.load.steering import Steering
 from scenarios.load.work import Work
@@ -55,6 +56,14 @@ class Turn:
         for work in self._works:
             told.setdefault(work.scenario, Counter()).update(work.done)
         return {name: dict(counts) for name, counts in told.items()}
+
+    def phases(self) -> list[Phase]:
+        """The phases of steady traffic that this process has come to."""
+        return [phase for work in self._works for phase in work.phases]
+
+    def findings(self) -> list[str]:
+        """What scenarios have found out, a sentence each."""
+        return [sentence for work in self._works for sentence in work.findings]
 
     def _run(self, part: Part) -> None:
         self._sleep_until(part.start_s)

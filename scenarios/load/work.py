@@ -10,13 +10,15 @@ from harness.history import Exchange
 from scenarios.load import green
 from scenarios.load.journal import Call
 from scenarios.load.part import Part
+from scenarios.load.phases import Phase
 from scenarios.load.session import Session, Token
 
 IDLE_S: Final = 0.01  # how long a scenario waits that can do nothing at the moment
 
 
 class Work:
-    """What a scenario's `run` gets. `done` counts the occasions it made, by name."""
+    """What a scenario's `run` gets. `done` counts the occasions it made, by name; `phases` are those of steady traffic,
+    `findings` sentences."""
 
     def __init__(self, part: Part, session: Session, start_ns: int) -> None:
         self.part = part
@@ -26,10 +28,12 @@ class Work:
         self.start_ns = start_ns + round(part.start_s * 1e9)
         self.deadline_ns = start_ns + round(part.end_s * 1e9)
         self.done: Counter[str] = Counter()
+        self.phases: list[Phase] = []
+        self.findings: list[str] = []
 
     @property
     def over(self) -> bool:
-        return monotonic_ns() >= self.deadline_ns or self.session.desk.stopped
+        return monotonic_ns() >= self.deadline_ns or self.session.desk.stopped or self.session.enough
 
     def rng(self, *names: object) -> random.Random:
         """Random numbers of this part, the same again for the same seed."""

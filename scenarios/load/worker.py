@@ -96,8 +96,13 @@ class _Worker:
     def _listen(self, process: LoadProcess) -> None:
         runner, events = self._runner, self._environment.events
 
-        def told() -> None:
-            runner.send_message(ENDED, process.result())
+        def told(kind: str = ENDED) -> None:
+            result = process.result()
+            offset = self._clock.offset_ns  # the master has its own time
+            result["phases"] = [
+                [name, start + offset, end + offset, rate] for name, start, end, rate in result["phases"]
+            ]
+            runner.send_message(kind, result)
 
         def take(msg: Any, **_: Any) -> None:
             order = order_of(msg.data)
@@ -110,7 +115,7 @@ class _Worker:
 
         def close(**_: Any) -> None:
             process.close()
-            runner.send_message(CLOSED, process.result())
+            told(CLOSED)
 
         process.ended = told
         runner.register_message(ORDER, take)

@@ -16,12 +16,14 @@ from time import monotonic
 class Target:
     """Answers pushes: 200 with one id for each (token, channel, ref); a rate limit a key when `rate` is given."""
 
-    def __init__(self, misbehave: str, after: int, rate: int, window_s: float) -> None:
+    def __init__(self, misbehave: str, after: int, rate: int, window_s: float, work_s: float) -> None:
         self.issued: dict[tuple[str, str, str], str] = {}
         self.count = 0
         self.asked = 0
         self.misbehave, self.after = misbehave, after
         self.rate, self.window_s = rate, window_s
+        self.work_s = work_s
+        self.free_at = 0.0
         self.taken: dict[str, deque[float]] = defaultdict(deque)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,11 +36,18 @@ class Target:
                     if self.misbehave == "never":
                         await asyncio.sleep(3600)
                     return
+                await self._work()
                 writer.write(self._answer(head.decode("latin-1")))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
+
+    async def _work(self) -> None:
+        """One request after another keeps a single worker busy for a while."""
+        if self.work_s:
+            self.free_at = max(self.free_at, monotonic()) + self.work_s
+            await asyncio.sleep(self.free_at - monotonic())
 
     def _misbehave(self, writer: asyncio.StreamWriter) -> None:
         if self.misbehave == "die":
@@ -86,9 +95,10 @@ async def run() -> None:
     parser.add_argument("--after", type=int, default=0)
     parser.add_argument("--rate", type=int, default=0)
     parser.add_argument("--window-s", type=float, default=1.0)
+    parser.add_argument("--work-s", type=float, default=0.0)
     parser.add_argument("--host", default="127.0.0.1")
     args = parser.parse_args()
-    target = Target(args.misbehave, args.after, args.rate, args.window_s)
+    target = Target(args.misbehave, args.after, args.rate, args.window_s, args.work_s)
     server = await asyncio.start_server(target.serve, args.host, 0, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     fresh = args.port_file.with_suffix(".new")
