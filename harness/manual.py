@@ -26,7 +26,8 @@ def _rows(node: dict[str, Any], root: dict[str, Any], prefix: str) -> list[tuple
         needed = name in node.get("required", [])
         if "properties" in one:
             found.append((f"[{where}]", "table", raw.get("description", one.get("description", ""))))
-            found += _rows(one, root, f"{where}.")
+            if "$ref" not in raw:  # its settings are those of a table that is shown already
+                found += _rows(one, root, f"{where}.")
         elif one.get("type") == "array" and "properties" in _resolved(one.get("items", {}), root):
             found.append((f"[[{where}]]", "tables", raw.get("description", one.get("description", ""))))
             found += _rows(_resolved(one["items"], root), root, f"{where}.")

@@ -79,7 +79,7 @@ def plan_of(table: dict[str, Any], path: Path) -> Plan:
     """A plan from its checked table; `path` is what errors name."""
     stages = tuple(_stage(row, f"plan {path}: stages.{place}") for place, row in enumerate(table["stages"]))
     _refuse_overlaps(stages, path)
-    gates = {name: _limit(value) for name, value in table.get("gates", {}).items()}
+    gates = _gates(table.get("gates", {}), {stage.scenario for stage in stages}, path)
     fatal = _fatal(table, gates, path)
     timeout_s = duration_ns(table.get("timeout", "10s")) / 1e9
     if not 0.001 <= timeout_s <= 600:
@@ -106,6 +106,20 @@ def find_plan(path: Path | None) -> Path:
             return BUNDLED / f"{path.name}.toml"
         raise HarnessError(f"plan '{path}': no such file, and no plan of this name", hint=suggest(path.name, bundled()))
     return path
+
+
+def _gates(table: dict[str, Any], scenarios: set[str], path: Path) -> dict[str, float]:
+    """Each metric's limit; those of one scenario alone are named `SCENARIO.metric`."""
+    gates = {}
+    for name, value in table.items():
+        if not isinstance(value, dict):
+            gates[name] = _limit(value)
+            continue
+        if name not in scenarios:
+            where = f"plan {path}: gates.{name}: no stage of this plan sends it"
+            raise HarnessError(where, hint=f"Its scenarios: {', '.join(sorted(scenarios))}.")
+        gates |= {f"{name}.{metric}": _limit(limit) for metric, limit in value.items()}
+    return gates
 
 
 def _limit(value: float | str) -> float:
@@ -138,6 +152,8 @@ def _check_stage(stage: Stage, row: dict[str, Any], where: str) -> None:
     if background and (stage.arrivals in TWO_RATES) != bool(stage.to):
         hint = f"The arrivals {', '.join(TWO_RATES)} go from `rate` to `to`; the others have one rate."
         raise HarnessError(f"{where}.to: does not fit arrivals = '{stage.arrivals}'", hint=hint)
+    if stage.arrivals == "search" and stage.to < stage.rate:
+        raise HarnessError(f"{where}.to: a search goes upwards from its rate", hint=f"At least {stage.rate:g}.")
     if "hold" in row and stage.arrivals != "search":
         raise HarnessError(f"{where}.hold: only arrivals = 'search' takes it", hint="Leave it out, or set a gate.")
     if background and sum(stage.weights.values()) <= 0:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.config import schema
 from harness.errors import ExitCode, HarnessError
+from harness.gates import FIGURES
 from harness.plan import BUNDLED, bundled, load_plan
 
 GOOD = '[[stages]]\nscenario = "background"\nduration = "5s"\nrate = 100\n'
@@ -37,6 +39,12 @@ WRONG = {
     "overlap": (GOOD + GOOD, "overlap at 0 s"),
     "gate without metric": (GOOD + '[gates]\nlatency_p42 = "1s"\n', "latency_p42"),
     "gate of no duration": (GOOD + "[gates]\nlatency_p99 = 5\n", "latency_p99"),
+    "gate of a scenario that is not sent": (GOOD + '[gates.lifecycle]\nlatency_p99 = "1s"\n', "no stage of this plan"),
+    "gate of no scenario": (GOOD + '[gates.backgruond]\nlatency_p99 = "1s"\n', "Did you mean 'background'"),
+    "gate of a scenario without metric": (GOOD + "[gates.background]\nlatency = 1\n", "latency"),
+    "gates of nothing": (GOOD + "gates = 5\n", "gates"),
+    "search downwards": (GOOD + 'arrivals = "search"\nto = 50\n', "goes upwards"),
+    "hold without search": (GOOD + 'hold = "1s"\n', "only arrivals = 'search' takes it"),
     "few connections": ("connections = 1\n" + GOOD, "connections"),
     "timeout of nothing": ('timeout = "0s"\n' + GOOD, "timeout"),
     "rate of another scenario": (
@@ -72,6 +80,15 @@ def test_the_default_plan_runs_every_scenario() -> None:
     assert {stage.scenario for stage in load_plan().stages} == {
         "background", "idempotency", "rate-limit", "challenge-limit", "lifecycle",
     }  # fmt: skip
+
+
+def test_gates_may_be_of_one_scenario_and_are_those_that_can_be_decided(tmp_path: Path) -> None:
+    text = GOOD + '[gates]\nlateness_p99 = "5ms"\n[gates.background]\nlatency_p99 = "20ms"\nlateness_max = "1s"\n'
+    made = load_plan(plan(tmp_path, text))
+    assert made.gates == {"lateness_p99": 5e6, "background.latency_p99": 20e6, "background.lateness_max": 1e9}
+    table = schema("plan.schema.json")
+    metrics = {name for name, of in table["properties"]["gates"]["properties"].items() if "of_scenario" not in str(of)}
+    assert metrics == set(table["$defs"]["of_scenario"]["properties"]) == set(FIGURES)
 
 
 def test_durations_and_gates_are_taken_from_the_file(tmp_path: Path) -> None:
