@@ -42,7 +42,7 @@ def verdict_on(rule: Rule, history: History, profile: Profile, run: Run = UNKNOW
         status, message, hint = _decide(rule, finding, history.gaps)
         if not finding.violations:
             return Verdict(rule.id, rule.severity, status, finding.examined, message, hint)
-        first = finding.violations[0]
+        first, shown = finding.violations[0], history.with_earlier
         return Verdict(
             rule=rule.id,
             severity=rule.severity,
@@ -50,8 +50,8 @@ def verdict_on(rule: Rule, history: History, profile: Profile, run: Run = UNKNOW
             examined=finding.examined,
             message=message,
             hint=hint,
-            witness=witness_of(history, first),
-            reproduce=reproduce(rule, history, first, run, profile) if status == "fail" else "",
+            witness=witness_of(shown, first),
+            reproduce=reproduce(rule, shown, first, run, profile) if status == "fail" else "",
             violations=_total(finding),
         )
     except Exception as error:  # whatever it is, the other rules still have to be decided

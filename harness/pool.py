@@ -20,7 +20,7 @@ class User:
 
     `person` and `programme` are numbers: entries of one person share limits and refs, entries of one programme share
     the programme's limit. `key` numbers the distinct api-keys. `channels` are those enrolled on, `unsupported` those
-    that the programme does not offer.
+    that the programme does not offer. `name` is the pool's name for the person, empty where it has none.
     """
 
     index: int
@@ -32,6 +32,7 @@ class User:
     unsupported: tuple[str, ...] = ()
     token: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
 
     @property
     def usable(self) -> tuple[str, ...]:
@@ -39,8 +40,8 @@ class User:
         return tuple(channel for channel in self.channels if channel not in self.unsupported)
 
     def facts(self) -> dict[str, Any]:
-        """What may be written to a run folder: everything but the token and the key."""
-        return {name: value for name, value in asdict(self).items() if name not in ("token", "api_key")}
+        """What may be written to a run folder: everything but the token, the key and the person's name."""
+        return {name: value for name, value in asdict(self).items() if name not in ("token", "api_key", "name")}
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ def pool_of(rows: list[dict[str, Any]], where: str = "credentials pool") -> Pool
             unsupported=tuple(dict.fromkeys(row.get("unsupported", []))),
             token=row["token"],
             api_key=row["api_key"],
+            name=str(row.get("user", "")),
         )
         for place, row in enumerate(rows)
     )

@@ -38,7 +38,7 @@ NOT_BY_CURL: Final = (
     "http-broken", "path-missed", "channel-empty", "channel-encoded", "channel-slash", "accept-odd", "body-sent",
     "ref-twice", "any",
 )  # fmt: skip
-PASSED_ON: Final = ("--profile", "--fault", "--plan", "--policy")
+PASSED_ON: Final = ("--profile", "--fault", "--plan", "--policy", "--resume")
 # What pytest takes as one word of `-k`.
 K_WORD: Final = re.compile(r"(?!(?:and|or|not)$)[\w:+\-.\[\]\\/]+")
 
@@ -117,7 +117,7 @@ def _bytes(ref: str) -> bytes:
 
 def _again(rows: list[Any], run: Run) -> str:
     """The stage in which the exchanges were sent, with the same seed."""
-    stages = {str(row["stage"]) for row in rows} - {"setup"}
+    stages = {str(row["stage"]) for row in rows} - {"setup", "earlier"}
     if stages == {"load"}:
         scenarios = sorted({str(row["scenario"]) for row in rows if row["operation"] == "push"})
         chosen = [f"--scenario {shlex.quote(name)}" for name in scenarios]
@@ -129,7 +129,7 @@ def _again(rows: list[Any], run: Run) -> str:
 
 def _only(rows: list[Any]) -> str:
     """The choice of the one case that all exchanges are of, where pytest can be told it."""
-    cases = {str(row["case"]) for row in rows if row["operation"] == "push"}
+    cases = {str(row["case"]) for row in rows if row["operation"] == "push" and row["stage"] != "earlier"}
     name = cases.pop() if len(cases) == 1 else ""
     return f" -- -k {shlex.quote(name)}" if K_WORD.fullmatch(name) else ""
 

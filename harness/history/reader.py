@@ -1,6 +1,6 @@
 """Reads a history folder into one table for the judge and the reports, whatever state its run left it in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import HarnessError
 from harness.history.columns import OUTCOMES, SCHEMA, VERSION
+from harness.history.earlier import EARLIER, joined, read_earlier
 from harness.history.recorder import Tally
 from harness.history.shards import MERGED, Gaps, merged_facts, read_tallies, shard_batches, shard_paths
 
@@ -21,18 +22,25 @@ class History:
     """Every exchange of a run. `frame` is sorted by `sent` and numbered from 0; its columns are those of SCHEMA.
 
     Times are int64 nanoseconds since the first one (`start_ns` on the monotonic clock). `wall_offset_ns` added to a
-    time gives nanoseconds since 1970. `gaps` are sentences on what is known to be missing.
+    time gives nanoseconds since 1970. `gaps` are sentences on what is known to be missing. `earlier` are exchanges of
+    an earlier run whose calls this one made again, at negative times and numbers; None where it made none.
     """
 
     frame: pd.DataFrame
     tallies: tuple[Tally, ...] = ()
     gaps: tuple[str, ...] = ()
     wall_offset_ns: int = 0
+    earlier: pd.DataFrame | None = None
 
     @cached_property
     def pushes(self) -> pd.DataFrame:
         """The exchanges of the operation itself, without control calls."""
         return self.frame[self.frame["operation"] == "push"]
+
+    @cached_property
+    def with_earlier(self) -> "History":
+        """This history and what an earlier run was answered to the calls made again, which are pushes in it."""
+        return self if self.earlier is None else replace(self, frame=joined(self.frame, self.earlier), earlier=None)
 
 
 def read_history(folder: Path) -> History:
@@ -42,7 +50,15 @@ def read_history(folder: Path) -> History:
         raise HarnessError(f"history {folder}: no such folder", hint="Name a run folder, such as runs/latest.")
     table, offset = _table(folder, gaps)
     tallies = read_tallies(folder, gaps)
-    return history_of(table, tuple(tallies), tuple(gaps.sentences), offset)
+    return _with_earlier(history_of(table, tuple(tallies), tuple(gaps.sentences), offset), folder)
+
+
+
+def _with_earlier(history: History, folder: Path) -> History:
+    try:
+        return replace(history, earlier=read_earlier(folder, history.wall_offset_ns))
+    except (OSError, ValueError, TypeError) as error:
+        return replace(history, gaps=(*history.gaps, f"{EARLIER} cannot be read ({str(error)[:80]})"))
 
 
 def history_of(

@@ -38,7 +38,8 @@ LOAD: Final = "The load stage's idempotency scenario provides them: stepup load 
     least=20,
 )
 def idempotent_replay(history: History, profile: Profile) -> Finding:
-    repeats, refusals = repeats_of(history, profile), unexplained(history, profile)
+    whole = history.with_earlier
+    repeats, refusals = repeats_of(whole, profile), unexplained(whole, profile)
     differing = repeats.told_otherwise(repeats.sequential)
     refused = refusals.because("answered")
     return finding_of(
@@ -127,7 +128,7 @@ def idempotent_after_unknown(history: History, profile: Profile) -> Finding:
     least=20,
 )
 def ref_retention(history: History, profile: Profile) -> Finding:
-    repeats = repeats_of(history, profile)
+    repeats = repeats_of(history.with_earlier, profile)
     differing = repeats.told_otherwise(repeats.old)
     ages = repeats.age[repeats.old]
     oldest = int(ages.max(initial=0))
@@ -139,7 +140,7 @@ def ref_retention(history: History, profile: Profile) -> Finding:
         shortfall=f"the oldest ref that was used again was {ago(oldest)} old; a pass needs {ago(OLDEST_NS)}"
         if len(ages) and oldest < OLDEST_NS
         else "",
-        lacks="Wants a longer load stage, or a later run that takes up the refs of an earlier one.",
+        lacks="Wants a longer load stage, or a later run that asks again: stepup conformance --resume DIR.",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import ExitCode, HarnessError
 from harness.profile import load_profile
+from harness.resume import RESUMED
 from harness.run_folder import open_run
 from scenarios.conformance import ENV_PROFILE, ENV_RUN, ENV_SEED, OURS
 from scenarios.conformance.desk import Desk
@@ -24,9 +25,11 @@ NAME: Final = re.compile(r"[\w\[\]+.:/-]+")  # what `-k` takes as one name
 PROGRESS_S: Final = 1.0
 # What says most for a challenge comes first, what settles tokens and uses up limits last, so that a small pool does.
 ORDER: Final = (
-    "test_refs", "test_credentials", "test_matrix", "test_http", "test_generated", "test_rate", "test_settle",
-    "test_stateful", "test_limits",
+    "test_resume", "test_refs", "test_credentials", "test_matrix", "test_http", "test_generated", "test_rate",
+    "test_settle", "test_stateful", "test_limits", "test_later",
 )  # fmt: skip
+# Only a run that resumes another has refs to ask for again.
+collect_ignore = [] if (Path(os.environ.get(ENV_RUN, "")) / RESUMED).is_file() else ["test_resume.py"]
 SPOILS: Final = ("limited", "accepted", "declined")  # rows of the matrix that leave a user in such a state come last
 
 

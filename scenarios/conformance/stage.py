@@ -116,15 +116,17 @@ class Stage:
         text = f"{self.seed} {self.case} {name}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def send(self, draft: Draft, *, allowed: tuple[str, ...] | None = None, over: bool = False) -> Reply:
+    def send(
+        self, draft: Draft, *, allowed: tuple[str, ...] | None = None, over: bool = False, operation: str = "push"
+    ) -> Reply:
         """Send a request and record it. `allowed` replaces what follows from the request and its user.
 
         `over`: go over the rate limit, which is allowed to refuse then. Otherwise a rate limit that refuses although
-        the stage kept under what is declared is given the time that it asks for.
+        the stage kept under what is declared is given the time that it asks for. `operation` is what it is recorded as.
         """
         user = token_user(draft, self.profile)
         for _ in range(RETRIES_LIMITED):
-            reply = self._once(draft, user, allowed, over)
+            reply = self._once(draft, user, allowed, over, operation)
             if reply.answer.error == IDLE:
                 continue  # recorded as lost, which it may be; no fault of the target's
             if reply.status != 429 or not reply.limited:
@@ -132,7 +134,9 @@ class Stage:
             time.sleep(_wait_s(reply.answer))
         return reply
 
-    def _once(self, draft: Draft, user: User | None, allowed: tuple[str, ...] | None, over: bool) -> Reply:
+    def _once(
+        self, draft: Draft, user: User | None, allowed: tuple[str, ...] | None, over: bool, operation: str
+    ) -> Reply:
         person, key = user.person if user else -1, key_number(draft, self.profile)
         if not over and not self.pace.hold(person, key):
             pytest.skip("the rate limit's window is too long to wait for")
@@ -144,7 +148,7 @@ class Stage:
         read = read_answer(answer.status, answer.header("content-type") or "", answer.body)
         read = read if draft.method != "HEAD" and answer.status else Read("", "", "")
         reply = Reply(draft, answer, read, intent, allowed or outcomes, user, self.case)
-        self._record(reply, key)
+        self._record(reply, key, operation)
         self.last = reply
         return reply
 
@@ -194,14 +198,14 @@ class Stage:
         """End the whole stage with a message that its reader can act on."""
         pytest.exit(message, returncode=OURS + int(code))
 
-    def _record(self, reply: Reply, key: int) -> None:
+    def _record(self, reply: Reply, key: int, operation: str) -> None:
         draft, answer, read = reply.draft, reply.answer, reply.read
         told = self.counts.statuses.setdefault(reply.intent, {})
         told[str(answer.status)] = told.get(str(answer.status), 0) + 1
         self.counts.sent += 1
         self.sent_in_case += 1
         exchange = Exchange(
-            scenario=self.scenario, case=reply.case, operation="push", intent=reply.intent,
+            scenario=self.scenario, case=reply.case, operation=operation, intent=reply.intent,
             allowed=",".join(reply.allowed), method=draft.method, user=reply.user.index if reply.user else -1, key=key,
             channel=draft.channel, ref=draft.ref, intended=answer.sent, sent=answer.sent, received=answer.received,
             status=answer.status, outcome=outcome_of(answer.status, was_sent=answer.error != "connect"),
