@@ -1,7 +1,8 @@
 """What a token may do while its challenge is pending, and once it is accepted or declined, while requests race with it.
 
-Exercises in-flight, settled-token, stepup-linearisable. Each token is settled once and is then of no further use; wants
-some ten tokens settled with requests under way.
+Exercises in-flight, settled-token, stepup-linearisable, and challenge-limit-upper and -lower over two tokens of one
+person, the first of which is settled: what it was given still counts. Each token is settled once and is then of no
+further use; wants some ten tokens settled with requests under way.
 """
 
 from collections import Counter
@@ -17,6 +18,8 @@ from scenarios.load.work import Work
 LANES: Final = 3
 RACING: Final = 4  # requests under way while a challenge is settled
 AT_ONCE: Final = 6  # requests of which one may win, where one challenge may be in flight
+NEAR: Final = 40  # challenges left of a limit that is near enough to be reached with one token
+BEYOND: Final = 3  # requests beyond what is left
 
 
 def run(work: Work, control: ControlClient) -> None:
@@ -29,8 +32,10 @@ def run(work: Work, control: ControlClient) -> None:
         logins[token.user.person] += 1
     waiting = [work.tokens[at] for at in sorted(range(len(places)), key=places.__getitem__)]
 
+    several = [person for person, tokens in logins.items() if tokens > 1]
+
     def lane(number: int) -> None:
-        life = _Life(work, control, number)
+        life = _Life(work, control, number, several)
         while waiting and not work.over:
             life.live(waiting.pop(0))
 
@@ -38,12 +43,13 @@ def run(work: Work, control: ControlClient) -> None:
 
 
 class _Life:
-    def __init__(self, work: Work, control: ControlClient, number: int) -> None:
+    def __init__(self, work: Work, control: ControlClient, number: int, several: list[int]) -> None:
         self.work = work
         self.control = control
         self.rng = work.rng(number)
         calls = work.session.profile.control
         self.ways = [name for name in ("accept", "decline") if getattr(calls, name)]
+        self.several = several
         self.refusals = "400,409:STATE_INVALID"
 
     def live(self, token: Token) -> None:
@@ -54,9 +60,11 @@ class _Life:
         if first is None or not first.challenge_id:
             return
         self._while_pending(token)
+        if not self.work.session.rejects:
+            self._other_served(token)
         if self.ways and not self.work.over:
             self._settle(token, first)
-            self._afterwards(token)
+            self._afterwards(token, first)
 
     def _first(self, token: Token) -> Exchange | None:
         """The first challenge; where only one may be in flight, several ask for it at once and one may win."""
@@ -83,7 +91,7 @@ class _Life:
 
     def _settle(self, token: Token, first: Exchange) -> None:
         """Accept or decline while fresh requests and a replay race with it."""
-        way = self.rng.choice(self.ways)
+        way = self._way(token.user.person)
         began = monotonic_ns()
         settling = green.spawn(getattr(self.control, way), first.challenge_id, token.index)
         token.settled = True
@@ -99,7 +107,24 @@ class _Life:
         self.work.done[f"tokens settled by {way}"] += 1
         self.way = way
 
-    def _afterwards(self, token: Token) -> None:
+    def _way(self, person: int) -> str:
+        """In turns for the few persons who have a token left for what comes afterwards, else by chance."""
+        if person in self.several:
+            return self.ways[self.several.index(person) % len(self.ways)]
+        return self.rng.choice(self.ways)
+
+    def _other(self, token: Token) -> Token | None:
+        """Another token of the same person that is not settled."""
+        others = (one for one in self.work.tokens if one.user.person == token.user.person and one is not token)
+        return next((one for one in others if not one.settled), None)
+
+    def _other_served(self, token: Token) -> None:
+        """The same person's other token is served before: a refusal later cannot be for what was before the run."""
+        other = self._other(token)
+        if other and self.work.session.may_begin(other):
+            self._ask(other, "valid")
+
+    def _afterwards(self, token: Token, first: Exchange) -> None:
         """Refused from now on, on every channel, at once and again; the same person's other token is not."""
         intent = f"after-{self.way}"
         for channel in token.user.usable:
@@ -109,9 +134,25 @@ class _Life:
         if token.pacer.capacity >= 2:
             call = self.work.call(token, self._channel(token), self.work.session.ref(), intent)
             self.work.together([token] * 2, [call] * 2)
-        others = [one for one in self.work.tokens if one.user.person == token.user.person and not one.settled]
-        if others and self.work.session.may_begin(others[0]):
-            self._ask(others[0], "new-login")
+        other = self._other(token)
+        if other and self.work.session.may_begin(other):
+            self._ask(other, "new-login")
+            self.work.ask(other, self.work.call(other, first.channel, first.ref, "replay"))
+            if not self.work.session.rejects:
+                self._to_the_limit(other)
+
+    def _to_the_limit(self, token: Token) -> None:
+        """Some more than may be served, all at once if the rate allows it: settling gave nothing back of the limit."""
+        left = token.ledger.left()
+        asked = left + BEYOND if left <= NEAR else 0
+        while asked and not self.work.over:
+            many = min(asked, token.pacer.capacity)
+            token.ledger.take(min(many, token.ledger.left()))
+            calls = [self.work.call(token, self._channel(token), self.work.session.ref()) for _ in range(many)]
+            if not self.work.together([token] * many, calls):
+                return
+            asked -= many
+            self.work.done["limits reached after a settled token"] += not asked
 
     def _ask(self, token: Token, intent: str, also: str = "") -> Exchange | None:
         return self.work.ask(token, self.work.call(token, self._channel(token), self.work.session.ref(), intent, also))

@@ -253,16 +253,22 @@ def _settles(history: History, profile: Profile, pushes: Pushes, kind: Ints) -> 
 def _owners(pushes: Pushes, kind: Ints, challenges: set[str]) -> dict[str, set[tuple[int, int]]]:
     """For each of these ids the tokens and operations that may have been given it first.
 
-    What a token of a person is given may be a replay of what another one, whose answer was lost, had asked for.
+    What a token of a person is given may be a replay of what another one, whose answer was lost, had asked for; but
+    who asked after the first answer was there has been given a replay.
     """
     given = np.flatnonzero((kind == ISSUED) & np.append(pushes.ids.isin(challenges), False)[pushes.id])
     ops: dict[str, set[int]] = {}
+    told: dict[str, int] = {}
     for place in given:
-        ops.setdefault(str(pushes.ids[pushes.id[place]]), set()).add(int(pushes.op[place]))
-    asked: dict[int, set[int]] = {}
+        challenge, received = str(pushes.ids[pushes.id[place]]), int(pushes.received[place])
+        ops.setdefault(challenge, set()).add(int(pushes.op[place]))
+        told[challenge] = min(received, told.get(challenge, received))
+    asked: dict[int, list[tuple[int, int]]] = {}
     for place in np.flatnonzero((kind <= UNKNOWN) & np.isin(pushes.op, pushes.op[given])):
-        asked.setdefault(int(pushes.op[place]), set()).add(int(pushes.token[place]))
-    return {one: {(token, op) for op in mine for token in asked[op]} for one, mine in ops.items()}
+        asked.setdefault(int(pushes.op[place]), []).append((int(pushes.token[place]), int(pushes.sent[place])))
+    return {
+        one: {(token, op) for op in mine for token, sent in asked[op] if sent <= told[one]} for one, mine in ops.items()
+    }
 
 
 def _moot(lives: Lives) -> Flags:
