@@ -93,8 +93,12 @@ def run(plan: Path | None, **flags: Any) -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": False})
 @_common
-@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR",
-              help="First ask again for the refs of this earlier run of the same target: they must be remembered 24 h.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="First ask again for the refs of this earlier run of the same target: they must be remembered 24 h.",
+)
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGUMENTS]")
 def conformance(pytest_args: tuple[str, ...], **flags: Any) -> None:
     """Send one request at a time, every kind the contract speaks of, and judge the answers.
@@ -134,10 +138,15 @@ def judge(folder: Path, require: tuple[str, ...], allow: tuple[str, ...], quiet:
 @FOLDER
 @QUIET
 def report(folder: Path, quiet: bool) -> None:
-    """Write the reports of run folder DIR anew; needs no target."""
+    """Write the reports of run folder DIR anew; needs no target. Of a damaged folder, with what is left."""
+    from harness.errors import worst
+    from harness.screen import show_verdicts
     from harness.verbs import report_folder
 
-    _conclude(report_folder(folder), folder, quiet=quiet)
+    code = worst(report_folder(folder))
+    if not quiet:
+        show_verdicts(folder, code)
+    raise SystemExit(int(code))
 
 
 @cli.command()
@@ -228,7 +237,7 @@ def serve(faults: bool, **flags: Any) -> None:
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each, one a seed.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="The first seed.")
-@click.option("--jobs", type=click.IntRange(1, 64), help="Runs at a time. Default: one for every two cores.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Runs at a time. Default: three for every two cores.")
 @click.option("--plan", default="quick", show_default=True, help="The load of each run: a plan's file or name.")
 @click.option("--compare", is_flag=True, help="Also show what `st run` and a plain Locust script find of each fault.")
 @click.option("--quick", is_flag=True, help="One fault of each family and the default policy alone.")

@@ -3,19 +3,23 @@
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.allowances import Allowance, allowances_in, merged
 from harness.errors import ExitCode, HarnessError, suggest
-from harness.run_folder import RunFolder, open_run, unused, write_json
-from harness.verdict import VERDICTS, read_verdicts, to_json
+from harness.run_folder import RunFolder, open_run, open_what_is_left, unused, write_json
+from harness.verdict import VERDICTS, Verdict, read_verdicts, to_json
 
 if TYPE_CHECKING:
+    from harness.history import History
     from harness.selftest.table import SelftestTable
     from harness.stages import Interrupt
 
 SUMMARY = "summary.json"
+SENDERS = ("conformance", "load")  # stages that leave a file on how they went
 
 
 def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] = ()) -> set[ExitCode]:
@@ -44,18 +48,42 @@ def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] 
 
 
 def report_folder(folder: Path) -> set[ExitCode]:
-    """Write all reports of a run folder; the codes that apply besides the verdicts'."""
+    """Write all reports of a run folder, whatever state it is in; the exit codes that apply.
+
+    What cannot be read is named in the reports as missing; HarnessError where nothing there was left by a run.
+    """
     from harness.gates import evaluate_gates
-    from harness.history import read_history
     from reports import write_reports
     from reports.summary import build_summary
 
-    run = open_run(folder)
-    history = read_history(run.history)
+    run = open_what_is_left(folder)
+    history, verdicts = _left(run)
     gates = evaluate_gates((run.facts.get("plan") or {}).get("gates", {}), history)
-    extra = {"conformance": run.read("conformance.json"), "load": run.read("load.json")}
-    write_reports(folder, build_summary(history, read_verdicts(folder), run.facts, gates, extra))
-    return _interrupted(run)
+    extra = {name: run.read(f"{name}.json") for name in SENDERS}
+    summary = build_summary(history, verdicts, run.facts, gates, extra)
+    write_reports(folder, summary)
+    return {ExitCode(summary["outcome"]["exit_code"])}
+
+
+def _left(run: RunFolder) -> tuple["History", list[Verdict]]:
+    """History and verdicts of a run, without what cannot be read, which is a gap and in its facts as `unreadable`."""
+    from harness.history import SCHEMA, history_of, read_history
+
+    unreadable: dict[str, str] = run.facts.setdefault("unreadable", {})
+    history, verdicts = history_of(SCHEMA.empty_table()), []
+    try:
+        history = read_history(run.history)
+    except HarnessError as error:
+        unreadable["history"] = error.message
+    try:
+        verdicts = read_verdicts(run.path)
+    except HarnessError as error:
+        unreadable[VERDICTS] = error.message
+    gaps = [*unreadable.values(), *history.gaps]
+    for name in SENDERS:
+        if (run.path / f"{name}.json").exists() and not run.read(f"{name}.json"):
+            gaps.append(f"{name}.json cannot be read: what the stage says of itself is left out")
+    return replace(history, gaps=tuple(gaps)), verdicts
 
 
 def codes_of(folder: Path) -> set[ExitCode]:
@@ -115,8 +143,10 @@ def run_selftest(
     """Run the embedded service correct and with faults; prints the table, leaves selftest.json in `out`."""
     from harness.plan import load_plan
     from harness.reference.faults import FAULTS
+    from harness.selftest.policies import policies
+    from harness.selftest.processes import run_trials
     from harness.selftest.table import SelftestTable
-    from harness.selftest.trials import POLICIES, one_a_family, run_trials, trials
+    from harness.selftest.trials import correct_trials, fault_trials, one_a_family
     from harness.stages import Interrupt
 
     load_plan(Path(plan))
@@ -124,12 +154,16 @@ def run_selftest(
         if name not in FAULTS:
             raise HarnessError(f"fault {name!r}: not planted here", hint=suggest(name, sorted(FAULTS)))
     chosen = list(faults) or (one_a_family() if quick else list(FAULTS))
-    policies = [] if not correct else ["default"] if quick else list(POLICIES)
-    todo = trials(chosen, policies, seeds, seed)
+    todo = []
+    for one in range(seed, seed + seeds):
+        tried = policies(one)
+        todo += correct_trials({"default": tried["default"]} if quick else tried, plan, one) if correct else []
+        todo += fault_trials(chosen, plan, one)
     folder = _selftest_folder(out)
     table = SelftestTable(len(todo))
     with Interrupt() as interrupt:
-        score = run_trials(todo, folder, plan, jobs or max(1, (os.cpu_count() or 1) // 2), interrupt, table.told)
+        # Half of a run is waiting: for windows to pass, for processes to start.
+        score = run_trials(todo, folder, jobs or ceil((os.cpu_count() or 1) * 1.5), interrupt, table.told)
     plain = _plain(chosen, seed, table, interrupt) if compare else {}
     outcomes = [outcome.facts() for outcome in score.outcomes]
     write_json(folder / "selftest.json", {"version": 1, "outcomes": outcomes, "plain_tools": plain})

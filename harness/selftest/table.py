@@ -24,7 +24,9 @@ class SelftestTable:
     def told(self, outcome: Outcome) -> None:
         """One run has ended."""
         self._ended += 1
-        place = "" if outcome.exchange is None else f", at exchange {outcome.exchange:,}, {outcome.at_s:.1f} s"
+        place = f" in {outcome.attempt}"
+        if outcome.exchange is not None:
+            place += f", at exchange {outcome.exchange:,}, {outcome.at_s:.1f} s; {outcome.seconds:.0f} s in all"
         says = ", ".join(outcome.by) + place if outcome.by else outcome.note or f"{outcome.examined:,} occasions"
         red = f"; red: {', '.join(outcome.failed)}" if outcome.failed and not outcome.by else ""
         line = Text(f"{self._ended:>4}/{self._total}  ")
