@@ -40,7 +40,7 @@ def load_toml(path: Path, what: str, schema_file: str) -> dict[str, Any]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise HarnessError(f"{what} {path}: not TOML: {error}") from error
-    table = _dates_as_text(table)
+    table = {name: _dates_as_text(value) for name, value in table.items()}
     check(table, schema(schema_file), f"{what} {path}")
     _check_durations(table, f"{what} {path}")
     return table

@@ -260,16 +260,11 @@ def _load(run: _Run) -> Stage:
 
 def _conclude(run: _Run) -> set[ExitCode]:
     """Merge, judge and report, each in a process of its own; the codes that apply whatever the verdicts are."""
-    compact(run.folder.history)
-    for verb in ("judge", "report"):
-        run.screen.stage(verb, SAYS[verb])
-        argv = [sys.executable, "-m", "harness", verb, str(run.folder.path), "--quiet"]
-        stage = Stage(verb, argv, run.folder.path / f"{verb}.log", lambda _: None, JUDGE_LIMIT_S, dict(os.environ))
-        ended = run_stage(stage, Interrupt())
-        if ended.exit in (ExitCode.INTERNAL, ExitCode.USAGE) or ended.exit < 0:
-            raise HarnessError(
-                f"{verb}: " + " / ".join(ended.tail[-2:]), hint=f"See {stage.log}", code=ExitCode.INTERNAL
-            )
+    try:
+        compact(run.folder.history)
+    except (OSError, HarnessError) as error:  # the shards are still there
+        run.screen.note(f"history: cannot be merged: {error}")
+    codes = _concluded(run, "judge") | _concluded(run, "report")
     leaks = leaking_files(run.folder.path, run.redactor)
     if leaks:
         names = ", ".join(str(path) for path in leaks[:3])
@@ -278,4 +273,19 @@ def _conclude(run: _Run) -> set[ExitCode]:
             hint="Delete the run folder before anyone sees it, and report this defect of the harness.",
             code=ExitCode.INTERNAL,
         )
-    return set()
+    return codes
+
+
+def _concluded(run: _Run, verb: str) -> set[ExitCode]:
+    """Judge or report in a process; a judge that breaks down is told, and the report comes all the same."""
+    run.screen.stage(verb, SAYS[verb])
+    argv = [sys.executable, "-m", "harness", verb, str(run.folder.path), "--quiet"]
+    stage = Stage(verb, argv, run.folder.path / f"{verb}.log", lambda _: None, JUDGE_LIMIT_S, dict(os.environ))
+    ended = run_stage(stage, Interrupt())
+    if ended.exit not in (ExitCode.INTERNAL, ExitCode.USAGE) and ended.exit >= 0:
+        return set()
+    told = " / ".join(ended.tail[-2:]) or f"ended by signal {-ended.exit}"
+    run.screen.note(f"{verb}: {told}; see {stage.log}")
+    run.folder.facts["stages"][verb] = {"exit": ended.exit, "seconds": round(ended.seconds, 2), "note": told}
+    run.folder.save()
+    return {ExitCode.INTERNAL}

@@ -12,12 +12,14 @@ from typing import Any
 
 from harness import __version__
 from harness.allowances import allowances_in
+from harness.config import check, schema
 from harness.errors import HarnessError
 from harness.pool import Pool, pool_from_facts
 from harness.profile import ChallengeLimit, Control, Policy, Profile, RateLimit, Target
 
 VERSION = 1
 FACTS = "run.json"
+FILES = "folder.schema.json"
 
 
 class RunFolder:
@@ -43,8 +45,10 @@ class RunFolder:
     def read(self, name: str) -> dict[str, Any]:
         """A JSON object that a stage left in the folder; empty where it left none or did not finish it."""
         try:
-            told = json.loads((self.path / name).read_text())
-        except (OSError, ValueError):
+            told = json.loads((self.path / name).read_text(encoding="utf-8"))
+            if name.removesuffix(".json") in schema(FILES)["$defs"]:
+                check_file(told, name.removesuffix(".json"), name)
+        except (OSError, ValueError, RecursionError, HarnessError):
             return {}
         return told if isinstance(told, dict) else {}
 
@@ -96,12 +100,33 @@ def open_run(path: Path) -> RunFolder:
             f"{where}: version {told}, but this harness reads {VERSION}", hint="Use the harness that wrote it."
         )
     folder = RunFolder(path, facts)
+    check_file(facts, "run", str(where))
     try:
         _ = folder.profile, allowances_in(facts)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise HarnessError(f"{where}: damaged: {error}", hint="Run the test again.") from error
     facts.setdefault("stages", {})
     return folder
+
+
+def open_what_is_left(path: Path) -> RunFolder:
+    """The run folder at `path`, also where run.json cannot be used; its facts name under `unreadable` what cannot.
+
+    HarnessError where nothing there was left by a run.
+    """
+    try:
+        return open_run(path)
+    except HarnessError as error:
+        if not (path / "history").is_dir():
+            raise
+        return RunFolder(path, {**_unknown(path.name), "unreadable": {FACTS: error.message}})
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    """The facts of a run of which nothing is known."""
+    profile = Profile(Target(base_url="unknown"), pool_from_facts([]))
+    facts = {"version": VERSION, "name": name, "started": "", "seed": 0, "command": "", "interrupted": False}
+    return {**facts, "stages": {}, "profile": facts_of(profile), "pool": [], "environment": {}}
 
 
 def facts_of(profile: Profile) -> dict[str, Any]:
@@ -130,6 +155,14 @@ def profile_from_facts(facts: dict[str, Any], pool: list[dict[str, Any]]) -> Pro
         control=Control(**facts["control"]),
         outcomes={name: tuple(values) for name, values in facts["outcomes"].items()},
     )
+
+
+def check_file(told: Any, name: str, where: str) -> None:
+    """HarnessError where the content of a file of a run folder has not the form of `name` in folder.schema.json."""
+    try:
+        check(told, {"$ref": f"#/$defs/{name}", **schema(FILES)}, f"{where}: damaged")
+    except HarnessError as error:
+        raise HarnessError(error.message, hint="Run the test again.") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 def show_verdicts(folder: Path, code: ExitCode) -> None:
     """The closing table, the witness of each failure, and where the report is."""
-    from harness.run_folder import open_run
+    from harness.run_folder import open_what_is_left
     from reports.known import allowed, excuse
     from reports.outcome import allowance_sentences
     from reports.text import failure_lines
@@ -40,7 +40,7 @@ def show_verdicts(folder: Path, code: ExitCode) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDE)
-    facts, verdicts = open_run(folder).facts, read_verdicts(folder)
+    facts, verdicts = open_what_is_left(folder).facts, _verdicts(folder)
     rules = [{**vars(one), "allowed": allowed(one.rule, facts)} for one in verdicts]
     if verdicts:
         console.print(_table(rules))
@@ -56,6 +56,13 @@ def show_verdicts(folder: Path, code: ExitCode) -> None:
     console.print(Text("\n" + told, style="bold"))
     if (folder / "report.html").exists():
         console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _verdicts(folder: Path) -> list[Verdict]:
+    try:
+        return read_verdicts(folder)
+    except HarnessError:  # the report says so
+        return []
 
 
 def _table(rules: list[dict[str, Any]]) -> Table:

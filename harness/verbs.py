@@ -75,15 +75,15 @@ def _left(run: RunFolder) -> tuple["History", list[Verdict]]:
         history = read_history(run.history)
     except HarnessError as error:
         unreadable["history"] = error.message
+    except Exception as error:  # however it is damaged, the rest of the run is still to be told
+        unreadable["history"] = f"history {run.history}: damaged: {type(error).__name__}: {str(error)[:120]}"
     try:
         verdicts = read_verdicts(run.path)
     except HarnessError as error:
         unreadable[VERDICTS] = error.message
-    gaps = [*unreadable.values(), *history.gaps]
-    for name in SENDERS:
-        if (run.path / f"{name}.json").exists() and not run.read(f"{name}.json"):
-            gaps.append(f"{name}.json cannot be read: what the stage says of itself is left out")
-    return replace(history, gaps=tuple(gaps)), verdicts
+    unsaid = [name for name in SENDERS if (run.path / f"{name}.json").exists() and not run.read(f"{name}.json")]
+    gaps = [f"{name}.json cannot be read: what the stage says of itself is left out" for name in unsaid]
+    return replace(history, gaps=(*unreadable.values(), *gaps, *history.gaps)), verdicts
 
 
 def codes_of(folder: Path) -> set[ExitCode]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from harness.errors import HarnessError
+from harness.run_folder import check_file
 
 Status = Literal["pass", "fail", "inconclusive", "not-exercised"]
 VERSION = 1
@@ -43,9 +44,14 @@ def from_json(told: dict[str, Any]) -> list[Verdict]:
 
 def read_verdicts(folder: Path) -> list[Verdict]:
     """The verdicts of a run folder; none where it was not judged."""
+    where = folder / VERDICTS
     try:
-        return from_json(json.loads((folder / VERDICTS).read_text(encoding="utf-8")))
+        told = json.loads(where.read_text(encoding="utf-8"))
+        check_file(told, "verdicts", str(where))
+        return from_json(told)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{folder / VERDICTS}: damaged: {error}", hint=f"stepup judge {folder}") from error
+    except HarnessError as error:
+        raise HarnessError(error.message, hint=f"stepup judge {folder}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise HarnessError(f"{where}: damaged: {error}", hint=f"stepup judge {folder}") from error

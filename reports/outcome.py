@@ -7,12 +7,14 @@ from typing import Any
 from harness.allowances import allowances_in, day_of
 from harness.errors import MEANING, ExitCode, worst
 from harness.judge import REQUIRED, exit_code
+from harness.run_folder import FACTS
 from harness.verdict import Verdict
 from reports.escape import visible
 
 TITLES = {
     ExitCode.PASS: "Passed",
     ExitCode.FAILED: "Failed",
+    ExitCode.USAGE: "Damaged",
     ExitCode.GATE: "Gate missed",
     ExitCode.INCONCLUSIVE: "Not decided",
     ExitCode.UNREACHABLE: "Could not run",
@@ -23,6 +25,8 @@ TITLES = {
 def codes(verdicts: list[Verdict], facts: dict[str, Any], gates: list[dict[str, Any]]) -> set[ExitCode]:
     """Every exit code that applies to a run with these verdicts, facts and gates."""
     found = {exit_code(_as_they_count(verdicts, facts), [*REQUIRED, *facts.get("require", [])])}
+    if facts.get("unreadable"):
+        found.add(ExitCode.USAGE if FACTS in facts["unreadable"] else ExitCode.INCONCLUSIVE)
     if facts.get("interrupted"):
         found.add(ExitCode.INTERRUPTED)
     stages = facts.get("stages", {}).values()
@@ -105,7 +109,7 @@ def _decided(name: str, verdicts: list[Verdict]) -> bool:
 def _partial(facts: dict[str, Any]) -> bool:
     stages = facts.get("stages", {}).values()
     cut = any(stage.get("timed_out") or "note" in stage for stage in stages)
-    return bool(facts.get("interrupted") or cut)
+    return bool(facts.get("interrupted") or facts.get("unreadable") or cut)
 
 
 def _sentences(
