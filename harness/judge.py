@@ -4,10 +4,11 @@ import traceback
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from harness.errors import ExitCode
-from harness.history import History
+from harness.history import SCHEMA, History
 from harness.profile import Profile
 from harness.reproduce import Run, reproduce
 from harness.rules import RULES, Finding, Rule, Violation
@@ -38,24 +39,28 @@ def with_known_gaps(history: History) -> History:
 def verdict_on(rule: Rule, history: History, profile: Profile, run: Run = UNKNOWN_RUN) -> Verdict:
     """One rule's verdict. A check that breaks down knows nothing: that is inconclusive, and the run is not lost."""
     try:
-        finding = rule.check(history, profile)
-        status, message, hint = _decide(rule, finding, history.gaps)
-        if not finding.violations:
-            return Verdict(rule.id, rule.severity, status, finding.examined, message, hint)
-        first, shown = finding.violations[0], history.with_earlier
-        return Verdict(
-            rule=rule.id,
-            severity=rule.severity,
-            status=status,
-            examined=finding.examined,
-            message=message,
-            hint=hint,
-            witness=witness_of(shown, first),
-            reproduce=reproduce(rule, shown, first, run, profile) if status == "fail" else "",
-            violations=_total(finding),
-        )
+        return verdict_from(rule, rule.check(history, profile), history, profile, run)
     except Exception as error:  # whatever it is, the other rules still have to be decided
-        return _broken(rule, error)
+        return broken(rule, error)
+
+
+def verdict_from(rule: Rule, finding: Finding, history: History, profile: Profile, run: Run) -> Verdict:
+    """The verdict that follows from what was seen of a rule."""
+    status, message, hint = _decide(rule, finding, history.gaps)
+    if not finding.violations:
+        return Verdict(rule.id, rule.severity, status, finding.examined, message, hint)
+    first, shown = finding.violations[0], history.with_earlier
+    return Verdict(
+        rule=rule.id,
+        severity=rule.severity,
+        status=status,
+        examined=finding.examined,
+        message=message,
+        hint=hint,
+        witness=witness_of(shown, first),
+        reproduce=reproduce(rule, shown, first, run, profile) if status == "fail" else "",
+        violations=finding.all_told,
+    )
 
 
 def exit_code(verdicts: list[Verdict], required: list[str] | tuple[str, ...] = REQUIRED) -> ExitCode:
@@ -98,13 +103,9 @@ def _missing(gaps: tuple[str, ...]) -> str:
     return "; ".join(gaps[:GAPS_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
 
 
-def _total(finding: Finding) -> int:
-    return len(finding.violations) if finding.total is None else finding.total
-
-
 def _contradiction(finding: Finding) -> str:
     """The first violation's sentence, how many more there are, and what of its witness is not shown."""
-    first, more = finding.violations[0], _total(finding) - 1
+    first, more = finding.violations[0], finding.all_told - 1
     told = first.message.rstrip(".") + "."
     if more > 0:
         told += f" {more:,} more such violation{'s' if more > 1 else ''}, of {finding.examined:,} occasions."
@@ -118,7 +119,7 @@ def witness_of(history: History, violation: Violation) -> list[dict[str, Any]]:
     if len(rows) > LARGEST_WITNESS:
         # Both ends of a window tell more than its middle.
         rows = rows[: LARGEST_WITNESS // 2] + rows[-(LARGEST_WITNESS // 2) :]
-    frame = history.frame.loc[rows].astype(object)
+    frame = history.at(np.array(rows, np.int64), SCHEMA.names).astype(object)
     return [_shown(row, told) for row, told in zip(rows, frame.to_dict("records"), strict=True)]
 
 
@@ -136,7 +137,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _broken(rule: Rule, error: Exception) -> Verdict:
+def broken(rule: Rule, error: Exception) -> Verdict:
+    """The verdict on a rule whose check broke down."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {error}"[:200]
     where = f"{place.filename.rpartition('/')[2]}, line {place.lineno}"

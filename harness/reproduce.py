@@ -7,8 +7,10 @@ from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import quote
 
+import numpy as np
+
 from harness.case import push_path
-from harness.history import History
+from harness.history import SCHEMA, History
 from harness.profile import Profile
 from harness.rules import Rule, Violation
 from harness.spec import load_spec
@@ -65,7 +67,8 @@ class Run:
 def reproduce(rule: Rule, history: History, violation: Violation, run: Run, profile: Profile) -> str:
     """A shell command for a failed rule. `$TOKEN` and `$API_KEY` are those of the user in the witness, `$OTHER_API_KEY`
     is that of another programme."""
-    rows = [history.frame.loc[row] for row in violation.rows]
+    frame = history.at(np.array(violation.rows, np.int64), SCHEMA.names)
+    rows = [frame.iloc[n] for n in range(len(frame))]
     if rule.scope == "exchange" and len(rows) == 1 and not run.embedded and _by_curl(rows[0]):
         return curl(rows[0], profile.target.base_url)
     return _again(rows, run)

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections import Counter
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 from harness.history import History
 from harness.profile import Profile
@@ -22,11 +23,18 @@ VOLATILE: Final = ("date", "content-length", "connection", "keep-alive", "set-co
 CHANGING: Final = re.compile(r"(?=[\w+/=-]*\d)[\w+/=-]{12,}|[0-9a-fA-F]{8,}|\d+")
 
 
-class _Group(NamedTuple):
-    """Answers that a caller may not tell from those of another group; `who` says whose they are."""
+Look = tuple[str, str]  # headers and body, without what changes from answer to answer
 
-    who: str
-    rows: Ints
+
+class Looks(dict[Look, tuple[int, int]]):
+    """What answers look like that a caller may not tell from others: how many look so, and the earliest of them."""
+
+    def __add__(self, other: "Looks") -> "Looks":
+        both = Looks(self)
+        for look, (count, row) in other.items():
+            so_far, first = both.get(look, (0, row))
+            both[look] = (so_far + count, min(first, row))
+        return both
 
 
 @rule(
@@ -41,14 +49,29 @@ class _Group(NamedTuple):
 )
 def refusals_alike(history: History, profile: Profile) -> Finding:
     kinds = kinds_of(history, profile)
-    strangers = _Group("an unknown token", with_rows(kinds, lambda kind: _plainly(kind, "token-unknown", 401)))
-    left = _Group("one that was logged out", with_rows(kinds, lambda kind: _plainly(kind, "token-logged-out", 401)))
-    enrolled = _Group("a user who is enrolled", with_rows(kinds, lambda kind: _foreign(kind, usable=True)))
-    others = _Group("one who is not", with_rows(kinds, lambda kind: _foreign(kind, usable=False)))
-    told = [_compare(history, *groups) for groups in ((strangers, left), (enrolled, others))]
+    groups = (
+        with_rows(kinds, lambda kind: _plainly(kind, "token-unknown", 401)),
+        with_rows(kinds, lambda kind: _plainly(kind, "token-logged-out", 401)),
+        with_rows(kinds, lambda kind: _foreign(kind, usable=True)),
+        with_rows(kinds, lambda kind: _foreign(kind, usable=False)),
+    )
+    facts = {who: _looks(history, rows) for who, rows in zip(GROUPS, groups, strict=True)}
+    return Finding(0, lacks=LACKS, facts=facts, conclude=_compare_all)
+
+
+GROUPS: Final = (
+    "an unknown token",
+    "one that was logged out",
+    "a user who is enrolled",
+    "one who is not",
+)
+LACKS: Final = "It takes users logged out, or of two programmes, with answers whose headers and bodies were kept."
+
+
+def _compare_all(finding: Finding) -> Finding:
+    told = [_compare(finding.facts, *names) for names in (GROUPS[:2], GROUPS[2:])]
     violations = tuple(violation for _, violation in told if violation is not None)
-    lacks = "It takes users logged out, or of two programmes, with answers whose headers and bodies were kept."
-    return Finding(sum(count for count, _ in told), violations, lacks=lacks)
+    return replace(finding, examined=sum(count for count, _ in told), violations=violations, total=None)
 
 
 def _plainly(kind: Kind, intent: str, status: int) -> bool:
@@ -60,33 +83,34 @@ def _foreign(kind: Kind, *, usable: bool) -> bool:
     return _plainly(kind, "key-foreign", 403) and (kind.enrolled and kind.offered) == usable
 
 
-def _compare(history: History, first: _Group, second: _Group) -> tuple[int, Violation | None]:
+def _compare(looks: Mapping[str, Looks], first: str, second: str) -> tuple[int, Violation | None]:
     """How many answers were compared, and the two that show a difference."""
-    looks = [_usual(history, group.rows) for group in (first, second)]
-    if looks[0] is None or looks[1] is None:
+    usual = (_usual(looks[first]), _usual(looks[second]))
+    if usual[0] is None or usual[1] is None:
         return 0, None
-    (one, one_row, one_count), (other, other_row, other_count) = looks[0], looks[1]
+    (one, one_row, one_count), (other, other_row, other_count) = usual[0], usual[1]
     if one == other:
         return one_count + other_count, None
     part = "headers" if one[1] == other[1] else "bodies"
-    message = f"{part} tell {first.who} from {second.who}"
-    return one_count + other_count, Violation((one_row, other_row), message)
+    return one_count + other_count, Violation((one_row, other_row), f"{part} tell {first} from {second}")
 
 
-def _usual(history: History, rows: Ints) -> tuple[tuple[str, str], int, int] | None:
+def _usual(looks: Looks) -> tuple[Look, int, int] | None:
     """What nearly all answers of a group look like, the earliest that does, and how many there are."""
-    frame = history.frame
-    seen = {
-        int(row): (_headers(headers), _constant(body))
-        for row, headers, body in zip(rows, frame["headers"].iloc[rows], frame["body"].iloc[rows], strict=True)
-        if isinstance(headers, str) and isinstance(body, str)
-    }
-    if not seen:
+    many = sum(count for count, _ in looks.values())
+    if not looks:
         return None
-    look, count = Counter(seen.values()).most_common(1)[0]
-    if count < FEWEST or count < USUAL * len(seen):
-        return None
-    return look, min(row for row, one in seen.items() if one == look), len(seen)
+    look, (count, row) = max(looks.items(), key=lambda item: (item[1][0], -item[1][1]))
+    return (look, row, many) if count >= FEWEST and count >= USUAL * many else None
+
+
+def _looks(history: History, rows: Ints) -> Looks:
+    frame = history.at(rows, ["headers", "body"])
+    found = Looks()
+    for row, headers, body in zip(history.number(rows).tolist(), frame["headers"], frame["body"], strict=True):
+        if isinstance(headers, str) and isinstance(body, str):
+            found += Looks({(_headers(headers), _constant(body)): (1, row)})
+    return found
 
 
 def _headers(text: str) -> str:

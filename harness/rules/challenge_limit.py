@@ -40,6 +40,7 @@ SPEAKS: Final = {
     statement="In no window does a scope get more challenges than the limit, however many are asked for at once.",
     source=SOURCE,
     advice="Count and issue in one atomic step: two requests that look before either writes both see room.",
+    by_person=False,
 )
 def challenge_limit_upper(history: History, profile: Profile) -> Finding:
     limit = profile.challenges
@@ -83,6 +84,7 @@ def _rows(limited: Limited, places: Ints) -> tuple[int, ...]:
     source=SOURCE,
     advice="Look for an off-by-one, a hidden second challenge after a lost answer, or a window longer than declared.",
     sound_with_gaps=False,
+    by_person=False,
 )
 def challenge_limit_lower(history: History, profile: Profile) -> Finding:
     if profile.challenges is None:
@@ -125,7 +127,7 @@ def counts_not(cause: str, history: History, profile: Profile) -> Finding:
     violations, total = _wrong(refusals, cause)
     occasions = refusals.blame.occasions[cause] + total
     if cause == REPLAYS:
-        violations = tuple(sorted((*violations, *_repeated(refusals)), key=lambda one: one.rows[-1]))
+        violations = tuple(sorted((*violations, *_repeated(refusals)), key=lambda one: one.order))
         total, occasions = total + len(refusals.repeated), occasions + refusals.at_limit + len(refusals.repeated)
     return Finding(occasions, violations, total, note=SPEAKS[cause][1] if occasions else "", lacks=MORE)
 
@@ -152,6 +154,7 @@ def _register(rule_id: str, statement: str, advice: str) -> None:
         source=SOURCE,
         advice=advice,
         sound_with_gaps=False,
+        by_person=False,
     )
     made(check)
 

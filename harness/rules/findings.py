@@ -16,13 +16,13 @@ SHOWN: Final = 100  # violations that are spelt out; the rest are counted
 def finding_of(
     examined: int, violations: list[Violation], total: int, *, note: str, lacks: str, shortfall: str = ""
 ) -> Finding:
-    violations.sort(key=lambda violation: max(violation.rows))
+    violations.sort(key=lambda violation: violation.order)
     return Finding(examined, tuple(violations), total, shortfall, note if examined else "", lacks)
 
 
 def each(pushes: Pushes, place: Ints, chosen: Ints, violation: Callable[[int], Violation]) -> list[Violation]:
     """The earliest of the chosen, spelt out."""
-    first = chosen[np.argsort(pushes.received[place[chosen]], kind="stable")][:SHOWN]
+    first = chosen[np.argsort(pushes.row[place[chosen]], kind="stable")][:SHOWN]
     return [violation(int(n)) for n in first]
 
 

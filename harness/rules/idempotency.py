@@ -6,6 +6,7 @@ A repeated success is `idempotent-concurrent`'s where it was sent before any ans
 kept: where it fails and replays within a second are right, the ref was known and then forgotten.
 """
 
+from dataclasses import asdict, replace
 from typing import Final
 
 import numpy as np
@@ -13,11 +14,11 @@ import numpy as np
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.findings import each, finding_of, refusal
-from harness.rules.refs.burst import narrowest_race
+from harness.rules.refs.burst import Race, narrowest_race
 from harness.rules.refs.repeats import YOUNG_NS, Repeats, repeats_of
 from harness.rules.refs.spent import Stuck, served_afterwards, stuck_at_429
 from harness.rules.refs.unexplained import unexplained
-from harness.rules.registry import Finding, Violation, rule
+from harness.rules.registry import Finding, Most, Violation, rule
 from harness.rules.told import ago, answer, who
 
 RACE_WIDTH_MS: Final = 1.0  # a pass speaks for look-then-write gaps of at least this width
@@ -71,21 +72,31 @@ def idempotent_concurrent(history: History, profile: Profile) -> Finding:
     differing = repeats.told_otherwise(repeats.overlapping)
     refused = refusals.because("overlapped")
     race = narrowest_race(history, profile)
-    seen = f"a gap of {race.width_ms:.2g} ms or more between look and write would have been seen with 95 %"
-    return finding_of(
-        max(race.duplicates, len(refused)),
+    found = finding_of(
+        len(refused),
         [
             *each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
             *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
         ],
         len(differing) + len(refused),
-        note=f"duplicates in {race.bursts:,} bursts; {seen}",
-        shortfall=f"the {race.duplicates:,} duplicates in {race.bursts:,} bursts came too far apart: only {seen}, and "
-        f"a pass needs {RACE_WIDTH_MS:g} ms"
-        if race.duplicates and race.width_ms > RACE_WIDTH_MS
-        else "",
+        note="",
         lacks=LOAD,
     )
+    return replace(found, facts={**asdict(race), "refused": len(refused)}, conclude=_how_narrow)
+
+
+def _how_narrow(finding: Finding) -> Finding:
+    facts, shortfall = dict(finding.facts), ""
+    examined = max(facts.pop("refused"), facts["duplicates"])
+    race = Race(**facts)
+    seen = f"a gap of {race.width_ms:.2g} ms or more between look and write would have been seen with 95 %"
+    if race.duplicates and race.width_ms > RACE_WIDTH_MS:
+        shortfall = (
+            f"the {race.duplicates:,} duplicates in {race.bursts:,} bursts came too far apart: only {seen}, and "
+        )
+        shortfall += f"a pass needs {RACE_WIDTH_MS:g} ms"
+    note = f"duplicates in {race.bursts:,} bursts; {seen}" if examined else ""
+    return replace(finding, examined=examined, note=note, shortfall=shortfall)
 
 
 @rule(
@@ -131,17 +142,33 @@ def ref_retention(history: History, profile: Profile) -> Finding:
     repeats = repeats_of(history.with_earlier, profile)
     differing = repeats.told_otherwise(repeats.old)
     ages = repeats.age[repeats.old]
-    oldest = int(ages.max(initial=0))
-    return finding_of(
+    found = finding_of(
         len(ages),
         each(repeats.pushes, repeats.place, differing, lambda n: _differs(repeats, n)),
         len(differing),
-        note=f"calls repeated more than a second after their first answer, the latest {ago(oldest)} after it",
-        shortfall=f"the oldest ref that was used again was {ago(oldest)} old; a pass needs {ago(OLDEST_NS)}"
-        if len(ages) and oldest < OLDEST_NS
-        else "",
+        note="",
         lacks="Wants a longer load stage, or a later run that asks again: stepup conformance --resume DIR.",
     )
+    return replace(found, facts={"oldest": Most(ages.max(initial=0))}, conclude=_how_old)
+
+
+def _how_old(finding: Finding) -> Finding:
+    oldest, shortfall = finding.facts["oldest"], ""
+    if finding.examined and oldest < OLDEST_NS:
+        shortfall = f"the oldest ref that was used again was {ago(oldest)} old; a pass needs {ago(OLDEST_NS)}"
+    note = f"calls repeated more than a second after their first answer, the latest {ago(oldest)} after it"
+    return replace(finding, note=note if finding.examined else "", shortfall=shortfall)
+
+
+USED_AGAIN: Final = "refs used again after a refusal or a 5xx"
+
+
+def _still_limited(history: History, profile: Profile) -> Finding:
+    """Refs that were refused with 429 and are refused so ever after."""
+    stuck = stuck_at_429(history, profile)
+    limited = np.arange(len(stuck.place))
+    violations = each(stuck.pushes, stuck.place, limited, lambda n: _limited_again(stuck, n))
+    return finding_of(len(limited), violations, len(limited), note=USED_AGAIN, lacks="")
 
 
 @rule(
@@ -154,18 +181,16 @@ def ref_retention(history: History, profile: Profile) -> Finding:
     source=SPEC_REF + "; only an operation uses a reference up",
     advice="Store the ref with the challenge, after authorisation and limits have been passed, and never the refusal.",
     least=10,
+    of_all=_still_limited,
 )
 def ref_not_spent_by_refusal(history: History, profile: Profile) -> Finding:
-    refusals, stuck = unexplained(history, profile), stuck_at_429(history, profile)
-    refused, limited = refusals.because("refused"), np.arange(len(stuck.place))
+    refusals = unexplained(history, profile)
+    refused = refusals.because("refused")
     return finding_of(
-        served_afterwards(history, profile) + len(refused) + len(limited),
-        [
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
-            *each(stuck.pushes, stuck.place, limited, lambda n: _limited_again(stuck, n)),
-        ],
-        len(refused) + len(limited),
-        note="refs used again after a refusal or a 5xx",
+        served_afterwards(history, profile) + len(refused),
+        each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
+        len(refused),
+        note=USED_AGAIN,
         lacks="Wants calls that are refused for their credentials or a rate limit, and made again with the same ref.",
     )
 

@@ -4,6 +4,8 @@ An id that two operations were given is told by one rule, by what the two have i
 the caller without a ref (`no-ref-no-replay`), the caller and the channel (`ref-exact`), else `challenge-id-unique`.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +28,29 @@ ENOUGH_BITS: Final = 60.0
 ENOUGH_IDS: Final = 200  # with fewer the entropy of a position is underestimated
 
 
+def _same_ref(shared: Shared) -> Flags:
+    return shared.same_ref & (shared.other_person | shared.other_channel)
+
+
+def _no_ref(shared: Shared) -> Flags:
+    return ~shared.other_person & shared.a_ref_is_missing
+
+
+def _own_refs(shared: Shared) -> Flags:
+    return ~shared.other_person & ~shared.other_channel & ~shared.a_ref_is_missing
+
+
+def _by_chance(shared: Shared) -> Flags:
+    different = np.where(shared.other_person, ~shared.same_ref, shared.other_channel & ~shared.same_ref)
+    chosen: Flags = different & (shared.other_person | ~shared.a_ref_is_missing)
+    return chosen
+
+
+def _two_refs(history: History, profile: Profile) -> Finding:
+    found = _given_twice(history, profile, _own_refs)
+    return replace(found, examined=found.all_told)
+
+
 @rule(
     "idempotent-scope",
     family="idempotency",
@@ -35,18 +60,15 @@ ENOUGH_IDS: Final = 200  # with fewer the entropy of a position is underestimate
     source=SPEC_REF,
     advice="Make the user and the operation with its channel part of the key under which a ref is stored.",
     least=10,
+    of_all=lambda history, profile: _given_twice(history, profile, _same_ref),
 )
 def idempotent_scope(history: History, profile: Profile) -> Finding:
-    shared, refusals = shared_ids(history, profile), unexplained(history, profile)
-    chosen = shared.same_ref & (shared.other_person | shared.other_channel)
+    refusals = unexplained(history, profile)
     refused = refusals.because("elsewhere")
     return finding_of(
-        same_ref_elsewhere(shared.pushes) + len(refused),
-        [
-            *_given_twice(shared, chosen),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
-        ],
-        int(chosen.sum()) + len(refused),
+        same_ref_elsewhere(history, profile) + len(refused),
+        each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
+        len(refused),
         note="operations whose ref another user, or the other channel, had as well",
         lacks=f"{LOAD} It takes users of different persons, or one that is enrolled on both channels.",
     )
@@ -62,19 +84,15 @@ def idempotent_scope(history: History, profile: Profile) -> Finding:
     advice="Compare refs byte by byte and in full: no folding of case, no trimming, no column that cuts them off, no "
     "hash too short, no collation of the database that calls different texts equal.",
     least=20,
+    of_all=_two_refs,
 )
 def ref_exact(history: History, profile: Profile) -> Finding:
-    shared = shared_ids(history, profile)
-    chosen = ~shared.other_person & ~shared.other_channel & ~shared.a_ref_is_missing
     refusals = unexplained(history, profile)
     refused = refusals.because("near")
     return finding_of(
-        nearly_equal(shared.pushes) + int(chosen.sum()) + len(refused),
-        [
-            *_given_twice(shared, chosen),
-            *each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
-        ],
-        int(chosen.sum()) + len(refused),
+        nearly_equal(history, profile) + len(refused),
+        each(refusals.pushes, refusals.place, refused, lambda n: refusal(refusals, n)),
+        len(refused),
         note="operations with refs nearly equal to another's of the same user and channel",
         lacks=LOAD,
     )
@@ -89,19 +107,19 @@ def ref_exact(history: History, profile: Profile) -> Finding:
     source=SPEC_REF,
     advice="Replay nothing to a request without a ref, and never store an answer under an absent one.",
     least=10,
+    of_all=lambda history, profile: _given_twice(history, profile, _no_ref),
 )
 def no_ref_no_replay(history: History, profile: Profile) -> Finding:
-    shared = shared_ids(history, profile)
-    chosen = ~shared.other_person & shared.a_ref_is_missing
-    pushes = shared.pushes
+    pushes = pushes_of(history, profile)
     without = pushes.person[pushes.success & (pushes.ref < 0) & (pushes.person >= 0)]
-    return finding_of(
-        max(len(without) - len(np.unique(without)), int(chosen.sum())),
-        _given_twice(shared, chosen),
-        int(chosen.sum()),
-        note="requests without a ref after others of the same user",
-        lacks=LOAD,
-    )
+    examined = len(without) - len(np.unique(without))
+    note = "requests without a ref after others of the same user"
+    return Finding(examined, note=note, lacks=LOAD, conclude=_at_least_the_wrong)
+
+
+def _at_least_the_wrong(finding: Finding) -> Finding:
+    examined = max(finding.examined, finding.all_told)
+    return replace(finding, examined=examined, note=finding.note if examined else "")
 
 
 @rule(
@@ -114,15 +132,13 @@ def no_ref_no_replay(history: History, profile: Profile) -> Finding:
     advice="Take ids from a source that no other process or host repeats, such as random UUIDs; where a user was given "
     "another's, look for state that requests share (caches, pools, variables outside the request).",
     least=100,
+    of_all=lambda history, profile: _given_twice(history, profile, _by_chance),
 )
 def challenge_id_unique(history: History, profile: Profile) -> Finding:
-    shared = shared_ids(history, profile)
-    chosen = np.where(shared.other_person, ~shared.same_ref, shared.other_channel & ~shared.same_ref)
-    chosen &= shared.other_person | ~shared.a_ref_is_missing
     return finding_of(
-        len(operations_with_an_id(shared.pushes)),
-        _given_twice(shared, chosen),
-        int(chosen.sum()),
+        len(operations_with_an_id(pushes_of(history, profile))),
+        [],
+        0,
         note="operations whose id was compared with all others",
         lacks="Wants operations that are given a challenge.",
     )
@@ -137,6 +153,7 @@ def challenge_id_unique(history: History, profile: Profile) -> Finding:
     source="OWASP Session Management Cheat Sheet, session ID entropy; RFC 9562, section 8",
     advice="Use random UUIDs (version 4), or another 128 bits of a cryptographic random source.",
     least=ENOUGH_IDS,
+    by_person=False,
 )
 def challenge_id_unguessable(history: History, profile: Profile) -> Finding:
     pushes, first = ids_in_order(history, profile)
@@ -151,7 +168,10 @@ def challenge_id_unguessable(history: History, profile: Profile) -> Finding:
     return finding_of(len(ids), [Violation(rows, told)], 1, note="", lacks="")
 
 
-def _given_twice(shared: Shared, chosen: Flags) -> list[Violation]:
+def _given_twice(history: History, profile: Profile, which: Callable[[Shared], Flags]) -> Finding:
+    """Ids that were given to more than one operation, of one kind of pair."""
+    shared = shared_ids(history, profile)
+
     def violation(n: int) -> Violation:
         pushes, place, owner = shared.pushes, int(shared.place[n]), int(shared.owner[n])
         given = quoted(str(pushes.ids[pushes.id[place]]))
@@ -160,7 +180,9 @@ def _given_twice(shared: Shared, chosen: Flags) -> list[Violation]:
             told += " (if both tokens are one person's, let the pool say so with `user`)"
         return Violation((int(pushes.row[owner]), int(pushes.row[place])), told)
 
-    return each(shared.pushes, shared.place, np.flatnonzero(chosen), violation)
+    chosen = np.flatnonzero(which(shared))
+    violations = each(shared.pushes, shared.place, chosen, violation)
+    return finding_of(0, violations, len(chosen), note="", lacks="")
 
 
 @rule(
@@ -174,6 +196,7 @@ def _given_twice(shared: Shared, chosen: Flags) -> list[Violation]:
     "the sender, of the queue and of the database transaction are where second pushes come from.",
     sound_with_gaps=False,
     least=20,
+    by_person=False,
 )
 def push_at_most_once(history: History, profile: Profile) -> Finding:
     spans = spans_of(history, profile)

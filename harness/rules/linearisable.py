@@ -1,7 +1,7 @@
 """The rule that catches what no other names: for each person one order of all calls that explains every answer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -78,21 +78,25 @@ def stepup_linearisable(history: History, profile: Profile) -> Finding:
 
 
 def _finding(seen: _Seen) -> Finding:
-    shortfall = ""
-    if seen.undecided:
-        users = sorted(seen.undecided)
+    violations = [_violation(seen, *one) for one in seen.first()]
+    return Finding(
+        examined=seen.judged,
+        violations=tuple(sorted(violations, key=lambda violation: violation.order)),
+        total=seen.total,
+        lacks="Wants a stage in which challenges are settled or a limit is reached.",
+        facts={"persons": frozenset(seen.persons), "undecided": frozenset(seen.undecided)},
+        conclude=_conclude,
+    )
+
+
+def _conclude(finding: Finding) -> Finding:
+    shortfall, users = "", sorted(finding.facts["undecided"])
+    if users:
         named = ", ".join(map(str, users[:NAMED])) + (", …" if len(users) > NAMED else "")
         shortfall = (
             f"the calls of {len(users):,} users overlap too much to try all orders ({BUDGET:,} states each): {named}"
         )
-    return Finding(
-        examined=seen.judged,
-        violations=tuple(_violation(seen, *one) for one in seen.first()),
-        total=seen.total,
-        shortfall=shortfall,
-        note=f"calls of {len(seen.persons):,} persons",
-        lacks="Wants a stage in which challenges are settled or a limit is reached.",
-    )
+    return replace(finding, shortfall=shortfall, note=f"calls of {len(finding.facts['persons']):,} persons")
 
 
 def _violation(seen: _Seen, _: int, calls: list[Call], terms: Terms, failed: int) -> Violation:

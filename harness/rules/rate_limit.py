@@ -33,6 +33,7 @@ LISTED: Final = sliding.LISTED
     statement="In no interval of any length are more requests admitted than the declared way of counting allows.",
     source=SOURCE,
     advice="Count and decide in one atomic step that all workers share; check the window's unit and the count's edge.",
+    by_person=False,
 )
 def rate_limit_upper(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -98,6 +99,7 @@ def _rows(limited: Limited, places: Ints) -> tuple[int, ...]:
     source=SOURCE,
     advice="Look for an off-by-one, a window longer than declared, or counting what is declared not to count.",
     sound_with_gaps=False,
+    by_person=False,
 )
 def rate_limit_lower(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -167,6 +169,7 @@ def _explained(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], i
     source=SOURCE,
     advice="Look at the key of the counter: it must hold the whole scope and nothing less.",
     sound_with_gaps=False,
+    by_person=False,
 )
 def rate_limit_isolated(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -187,6 +190,7 @@ def rate_limit_isolated(history: History, profile: Profile) -> Finding:
     source=SOURCE,
     advice="Look at the window's unit and length, at what removes old entries, and whether refusals prolong the wait.",
     sound_with_gaps=False,
+    by_person=False,
 )
 def rate_limit_recovers(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -194,7 +198,7 @@ def rate_limit_recovers(history: History, profile: Profile) -> Finding:
     refusals = refusals_of(history, profile)
     idle = _unexplained(refusals, idle=True)
     stale, total, _ = _explained(refusals, STALE)
-    violations = tuple(sorted((*_wrong(refusals, idle), *stale), key=lambda one: one.rows[-1]))
+    violations = tuple(sorted((*_wrong(refusals, idle), *stale), key=lambda one: one.order))
     total += len(idle)
     served = _recovered(refusals.requests)
     note = "served again a window after a refusal" if served else ""
@@ -220,13 +224,14 @@ def _recovered(requests: Requests) -> int:
     source=f"{SOURCE}; RFC 9110 section 15.5: a client error is no success",
     advice="Ask the rate limiter before anything is written, and keep no answer of it under the idempotency-ref.",
     sound_with_gaps=False,
+    by_person=False,
 )
 def rate_limit_no_effect(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
         return Finding(0, lacks=UNDECLARED)
     kept, again, occasions = _explained(refusals_of(history, profile), REF)
     counted = counts_not(REF, history, profile)
-    violations = tuple(sorted((*kept, *counted.violations), key=lambda one: one.rows[-1]))
+    violations = tuple(sorted((*kept, *counted.violations), key=lambda one: one.order))
     occasions, total = occasions + counted.examined, again + (counted.total or 0)
     note = "served with a ref that had been refused with 429, or beside so many 429" if occasions else ""
     return Finding(occasions, violations, total, note=note, lacks=MORE)
@@ -242,6 +247,7 @@ def rate_limit_no_effect(history: History, profile: Profile) -> Finding:
     source="RFC 6585 section 4 and RFC 9110 section 10.2.3; limits.rate.retry_after in the profile",
     advice="Give the time until the oldest request leaves the window, in whole seconds rounded up.",
     sound_with_gaps=False,
+    by_person=False,
 )
 def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -275,7 +281,7 @@ def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
             f"{who(pushes, place)}: refused with 429 after the wait that Retry-After {quoted(told.text.iloc[n])} named"
         )
         made.append(Violation(_rows(requests.limited, np.array([told.place[n], place])), says))
-    made.sort(key=lambda one: one.rows[-1])
+    made.sort(key=lambda one: one.order)
     return _honest(profile, len(told.place), int((told.wait >= 0).sum()), len(returns.place), tuple(made), total)
 
 

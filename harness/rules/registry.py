@@ -1,9 +1,9 @@
 """What a rule is, and the one place where rules are registered and validated."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, get_args
 
 from harness.history import History
 from harness.profile import Profile
@@ -20,6 +20,11 @@ class Violation:
     rows: tuple[int, ...]
     message: str
 
+    @property
+    def order(self) -> tuple[int, tuple[int, ...]]:
+        """Violations are told in the order in which each was complete."""
+        return max(self.rows), self.rows
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -28,6 +33,9 @@ class Finding:
     `violations` come earliest first and may be a sample; `total` is how many there are (None: all are listed).
     `shortfall` says why what was seen does not decide ('' where it does): without violations that is 'inconclusive'.
     `note` says what was seen, `lacks` what target, profile or plan lack when nothing could be examined.
+
+    A history may be examined in parts. What then follows from all parts together only is told by `conclude`, a function
+    of a module, from `facts`: numbers, which add up, sets, which are united, and `Most`.
     """
 
     examined: int
@@ -36,6 +44,47 @@ class Finding:
     shortfall: str = ""
     note: str = ""
     lacks: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    conclude: "Callable[[Finding], Finding] | None" = None
+
+    @property
+    def all_told(self) -> int:
+        """How many violations there are."""
+        return len(self.violations) if self.total is None else self.total
+
+
+class Most(int):
+    """A fact of which the largest counts."""
+
+
+def merged(findings: "list[Finding]") -> Finding:
+    """One finding from those of the parts of a history, in any order."""
+    first = findings[0]
+    facts: dict[str, Any] = {}
+    for name, value in ((name, value) for one in findings for name, value in one.facts.items()):
+        facts[name] = _joined(facts[name], value) if name in facts else value
+    every = [violation for one in findings for violation in one.violations]
+    return Finding(
+        examined=sum(one.examined for one in findings),
+        violations=tuple(sorted(every, key=lambda violation: violation.order)),
+        total=sum(one.all_told for one in findings),
+        shortfall=next((one.shortfall for one in findings if one.shortfall), ""),
+        note=next((one.note for one in findings if one.note), ""),
+        lacks=next((one.lacks for one in findings if one.lacks), ""),
+        facts=facts,
+        conclude=first.conclude,
+    )
+
+
+def _joined(one: Any, other: Any) -> Any:
+    if isinstance(one, Most):
+        return max(one, other)
+    return one | other if isinstance(one, frozenset) else one + other
+
+
+def concluded(finding: Finding) -> Finding:
+    """The finding with what follows from its facts."""
+    return finding if finding.conclude is None else replace(finding.conclude(finding), facts={}, conclude=None)
 
 
 Check = Callable[[History, Profile], Finding]
@@ -48,6 +97,9 @@ class Rule:
     `sound_with_gaps`: whether a failure stands though a part of the history is missing, as it does where what is there
     contradicts itself, and does not where something that was not seen could explain it. `least`: the fewest occasions
     that earn a pass; a few lucky ones say nothing of a rule that is broken by chance.
+
+    `by_person` may be asked of the exchanges of some persons at a time, with `merged` findings; `of_all` needs those of
+    all persons, of which it uses the columns of `Pushes` and control calls only. A rule has one of the two, or both.
     """
 
     id: str
@@ -57,9 +109,15 @@ class Rule:
     statement: str
     source: str
     advice: str
-    check: Check
+    by_person: Check | None = None
+    of_all: Check | None = None
     sound_with_gaps: bool = True
     least: int = 1
+
+    def check(self, history: History, profile: Profile) -> Finding:
+        """What is seen of the rule in a whole history."""
+        found = [ask(history, profile) for ask in (self.by_person, self.of_all) if ask is not None]
+        return concluded(found[0] if len(found) == 1 else merged(found))
 
 
 RULES: Final[dict[str, Rule]] = {}
@@ -76,11 +134,20 @@ def rule(
     advice: str,
     sound_with_gaps: bool = True,
     least: int = 1,
+    by_person: bool = True,
+    of_all: Check | None = None,
 ) -> Callable[[Check], Check]:
-    """Register the decorated check as a rule; ValueError where the declaration is not complete or not unique."""
+    """Register the decorated check as a rule; ValueError where the declaration is not complete or not unique.
+
+    The check is asked by person unless `by_person` is False; `of_all` is another one, of which the rule consists too.
+    """
 
     def register(check: Check) -> Check:
-        made = Rule(rule_id, family, severity, scope, statement, source, advice, check, sound_with_gaps, least)
+        made = Rule(
+            rule_id, family, severity, scope, statement, source, advice,
+            by_person=check if by_person else None, of_all=of_all if by_person else check,
+            sound_with_gaps=sound_with_gaps, least=least,
+        )  # fmt: skip
         _validate(made)
         RULES[rule_id] = made
         return check

@@ -48,7 +48,8 @@ def documented_status(history: History, profile: Profile) -> Finding:
     lost = lost_tokens(history, kinds.rows_of(denied))
     broken = {number: sentence for number, sentence in found.items() if number not in denied}
     examined = those(kinds, _status_is_judged)
-    finding = finding_of(kinds, examined, broken | _bare(history, kinds), shortfall=_expired(lost.silent))
+    expired = {"silent": frozenset(lost.silent)}
+    finding = finding_of(kinds, examined, broken | _bare(history, kinds), facts=expired, conclude=_expired)
     flapping = [
         Violation((denied_row, served_row), f"user {user} was answered 401, and with the same token served again later")
         for user, denied_row, served_row in lost.flapping
@@ -70,14 +71,16 @@ def _bare(history: History, kinds: Kinds) -> dict[int, str]:
     return {number: sentence.format(*row) for number, row in zip(bare, faults, strict=True)}
 
 
-def _expired(users: list[int]) -> str:
+def _expired(finding: Finding) -> Finding:
+    users = sorted(finding.facts["silent"])
     if not users:
-        return ""
+        return finding
     named = ", ".join(str(user) for user in users[:NAMED]) + (", …" if len(users) > NAMED else "")
-    return (
+    told = (
         f"{len(users):,} active user{'s' if len(users) > 1 else ''} of the pool ({named}) got 401 and nothing else "
         "from then on: have their tokens expired? Renew them and run again"
     )
+    return replace(finding, shortfall=told)
 
 
 @rule(
@@ -161,13 +164,17 @@ def bad_request_names_field(history: History, profile: Profile) -> Finding:
     bodies = kept(history, "body", rows)
     faults = {row: _nameless(body, _wrong(history, row)) for row, body in bodies.items()}
     nameless = [Violation((row,), fault) for row, fault in faults.items() if fault]
-    unseen = "the bodies of the 400s were not kept" if len(rows) and not bodies else ""
     own = by_intent(
-        history, profile, "bad-request-names-field", shortfall=unseen,
-        note=f"{len(bodies):,} answers with status 400 read" if bodies else "",
-    )  # fmt: skip
+        history, profile, "bad-request-names-field", facts={"asked": len(rows), "read": len(bodies)}, conclude=_bodies
+    )
     others = sum(1 for row in bodies if not history.frame["intent"].iloc[row].startswith("ref-"))
     return joined(replace(own, examined=own.examined + others), nameless, len(nameless))
+
+
+def _bodies(finding: Finding) -> Finding:
+    asked, read = finding.facts["asked"], finding.facts["read"]
+    unseen = "the bodies of the 400s were not kept" if asked and not read else ""
+    return replace(finding, shortfall=unseen, note=f"{read:,} answers with status 400 read" if read else "")
 
 
 def _names_field(kind: Kind, profile: Profile) -> bool:
@@ -215,9 +222,15 @@ def method_not_allowed(history: History, profile: Profile) -> Finding:
     headers = kept(history, "headers", rows)
     faults = {row: _disallows(header(told, "allow")) for row, told in headers.items()}
     silent = [Violation((row,), fault) for row, fault in faults.items() if fault]
-    unseen = "the headers of the 405s were not kept, so Allow could not be read" if len(rows) and not headers else ""
-    note = f"Allow read in {len(headers):,} answers" if headers else ""
-    return joined(by_intent(history, profile, "method-not-allowed", shortfall=unseen, note=note), silent, len(silent))
+    facts = {"asked": len(rows), "read": len(headers)}
+    own = by_intent(history, profile, "method-not-allowed", facts=facts, conclude=_allows)
+    return joined(own, silent, len(silent))
+
+
+def _allows(finding: Finding) -> Finding:
+    asked, read = finding.facts["asked"], finding.facts["read"]
+    unseen = "the headers of the 405s were not kept, so Allow could not be read" if asked and not read else ""
+    return replace(finding, shortfall=unseen, note=f"Allow read in {read:,} answers" if read else "")
 
 
 def _disallows(allow: str | None) -> str:
@@ -241,6 +254,11 @@ def unauthorised_challenge(history: History, profile: Profile) -> Finding:
     rows = with_rows(kinds, lambda kind: kind.status == 401 and kind.intent not in GATEWAY)
     headers = kept(history, "headers", rows)
     mute = [row for row, told in headers.items() if not header(told, "www-authenticate")]
-    unseen = "the headers of the 401s were not kept" if len(rows) and not headers else ""
     violations = [Violation((row,), "a 401 has no WWW-Authenticate header") for row in mute]
-    return joined(Finding(len(headers), shortfall=unseen), violations, len(mute))
+    found = Finding(len(headers), facts={"asked": len(rows)}, conclude=_challenges)
+    return joined(found, violations, len(mute))
+
+
+def _challenges(finding: Finding) -> Finding:
+    unseen = finding.facts["asked"] and not finding.examined
+    return replace(finding, shortfall="the headers of the 401s were not kept" if unseen else "")

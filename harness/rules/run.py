@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.history import History, Tally
 from harness.profile import Profile
-from harness.rules.reading.columns import Ints
+from harness.rules.reading.columns import Ints, Whole
 from harness.rules.registry import Finding, rule
 
 LATEST_NS: Final = 10 * 10**6  # lateness of the generator's own that adds nothing worth telling to a latency
@@ -25,12 +25,13 @@ MS: Final = 1e6
     "engine counted; a worker that was lost is named.",
     source="A pass over a history with holes would claim what was not seen.",
     advice="Find out why a worker died (memory, a kill, a full disk), and run again.",
+    by_person=False,
 )
 def history_complete(history: History, _: Profile) -> Finding:
     gaps = gaps_of(history)
     workers = len(history.tallies)
-    note = f"{len(history.frame):,} exchanges of {workers} process{'es' if workers != 1 else ''}"
-    return Finding(len(history.frame), shortfall="; ".join(gaps[:3]) + _more(len(gaps) - 3), note=note, lacks=AGAIN)
+    note = f"{history.size:,} exchanges of {workers} process{'es' if workers != 1 else ''}"
+    return Finding(history.size, shortfall="; ".join(gaps[:3]) + _more(len(gaps) - 3), note=note, lacks=AGAIN)
 
 
 AGAIN: Final = "Run the test again; where a worker died, find out why first."
@@ -42,6 +43,8 @@ def _more(count: int) -> str:
 
 def gaps_of(history: History) -> tuple[str, ...]:
     """Everything that is known to be missing from a history, a sentence each."""
+    if isinstance(history, Whole):
+        return history.gaps
     found = [*history.gaps, *_miscounts(history)]
     return tuple(dict.fromkeys(found))
 
@@ -137,6 +140,7 @@ class Lateness(NamedTuple):
     "or within a tenth of the latency that 99 % were answered in.",
     source="Latency counts from the intended time, so what the generator is late by would be blamed on the target.",
     advice="Take the load down, or give the generator more processes (--processes) or a machine of its own.",
+    by_person=False,
 )
 def generator_healthy(history: History, _: Profile) -> Finding:
     """Waiting for a connection that the target keeps busy is the target's doing, and no lateness of the generator's."""
@@ -149,17 +153,25 @@ def generator_healthy(history: History, _: Profile) -> Finding:
 ADVICE: Final = "Take the load down, or give the generator more processes (--processes) or a machine of its own."
 
 
+def load_pushes(history: History) -> pd.DataFrame:
+    """When the load's requests were to be sent, were sent and were answered, by their numbers."""
+    chosen = history.every(["stage", "operation", *TIMES])
+    return chosen.loc[((chosen["stage"] == "load") & (chosen["operation"] == "push")).to_numpy(), TIMES]
+
+
+TIMES: Final = ["intended", "sent", "received"]
+
+
 def own_lateness(history: History) -> Lateness:
     """The lateness of scheduled load requests that had a warm connection free; none where all were sent at once."""
-    frame = history.frame
-    rows = np.flatnonzero(((frame["stage"] == "load") & (frame["operation"] == "push")).to_numpy())
-    intended, sent, received = (frame[name].to_numpy(np.int64)[rows] for name in ("intended", "sent", "received"))
+    pushes = load_pushes(history)
+    intended, sent, received = (pushes[name].to_numpy(np.int64) for name in ("intended", "sent", "received"))
     late = sent - intended
     if not len(late) or not late.any():
         return Lateness(0, 0.0, 0.0, 0.0, "")
     limit = max(LATEST_NS, LATEST_SHARE * float(np.percentile(received - intended, PERCENTILE)))
     if np.percentile(late, PERCENTILE) > limit:
-        free = _free_since(frame.iloc[rows], received)
+        free = _free_since(history.at(pushes.index.to_numpy(np.int64), PLACE), received)
         late = sent[free >= 0] - np.maximum(intended, free)[free >= 0]
         if not len(late):
             return Lateness(0, 0.0, limit, 0.0, "")
@@ -167,6 +179,9 @@ def own_lateness(history: History) -> Lateness:
     sentence = f"the load machine sent 1 % of {len(late):,} requests {p99 / MS:.1f} ms late or more, by its own fault; "
     sentence += f"at most {limit / MS:.1f} ms would do"
     return Lateness(len(late), p99, limit, float(late.max()), sentence if p99 > limit else "")
+
+
+PLACE: Final = ["stage", "worker", "connection"]
 
 
 def _free_since(frame: pd.DataFrame, received: Ints) -> Ints:

@@ -1,7 +1,7 @@
 """Rules about a token's state: what it may ask for while a challenge is pending, and after one was settled."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import numpy as np
@@ -37,16 +37,22 @@ def in_flight(history: History, profile: Profile) -> Finding:
     if not history.gaps:  # a settle that was not recorded would explain a refusal
         found.add(_unexplained(lives, refusals))
     occasions = int(refusals.pending.sum()) + _served_while_pending(lives) + found.total
-    shortfall = ""
+    races = 1  # where others may be given meanwhile, none needs to be seen
     if "pending" in lives.promises.must_refuse:
         pairs = _pairs(lives)
         found.add(pairs)
         occasions += pairs.total
-        if not refusals.at_once.any():
-            shortfall = "no two requests for a challenge of one token were under way at once, so no race was seen"
+        races = int(refusals.at_once.sum())
     lacks = "Wants a stage that asks for another challenge while one is pending."
     note = "requests while a challenge of the token was pending"
-    return found.finding(occasions, note, lacks, shortfall if occasions else "")
+    return replace(found.finding(occasions, note, lacks), facts={"races": races}, conclude=_raced)
+
+
+def _raced(finding: Finding) -> Finding:
+    if finding.facts["races"] or not finding.examined:
+        return finding
+    told = "no two requests for a challenge of one token were under way at once, so no race was seen"
+    return replace(finding, shortfall=told)
 
 
 @rule(
@@ -86,9 +92,9 @@ class Found:
         self.shown += other.shown
         self.total += other.total
 
-    def finding(self, occasions: int, note: str, lacks: str, shortfall: str = "") -> Finding:
-        ordered = sorted(self.shown, key=lambda violation: (max(violation.rows), violation.rows))
-        return Finding(occasions, tuple(ordered[:SHOWN]), self.total, shortfall, note, lacks)
+    def finding(self, occasions: int, note: str, lacks: str) -> Finding:
+        ordered = sorted(self.shown, key=lambda violation: violation.order)
+        return Finding(occasions, tuple(ordered[:SHOWN]), self.total, "", note, lacks)
 
 
 def _found(columns: tuple[Ints, ...], say: Callable[[int], str]) -> Found:
@@ -102,6 +108,7 @@ def _misanswered(history: History, intents: tuple[str, ...]) -> Found:
     """Definite answers that no state of the token explains, such as 404 for a token that was settled."""
     frame = history.frame
     asked = frame["intent"].isin(intents) & (frame["operation"] == "push") & (frame["outcome"] == "refused")
+    asked &= ~history.guest(frame.index.to_numpy())
     rows = frame[asked & (frame["status"] >= 300) & (frame["status"] != 429)]
     by_answer = rows.groupby(["allowed", "status", "error_code"], observed=True, sort=False)
     wrong = [rows_of.index for answer, rows_of in by_answer if _is_wrong(*cast(tuple[str, int, str], answer))]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,21 +86,15 @@ def _memory(pid: int) -> int:
 
 
 def _judge(folder: Path, rows: int) -> dict[str, Any]:
-    from harness.history import read_history
-    from harness.judge import verdict_on, with_known_gaps
-    from harness.rules import RULES
+    from harness.parted import judge_in_parts
 
     profile, begun = profile_for(rows), time.perf_counter()
-    history = with_known_gaps(read_history(folder))
-    spent = {"(reading)": time.perf_counter() - begun}
-    verdicts = []
-    for rule in RULES.values():
-        at = time.perf_counter()
-        verdicts.append(verdict_on(rule, history, profile))
-        spent[rule.id] = time.perf_counter() - at
+    spent: Counter[str] = Counter()
+    verdicts = judge_in_parts(folder, profile, spent=spent)
     failed = [f"{one.rule} ({one.message})" for one in verdicts if one.status == "fail" or "broke down" in one.message]
     seconds = time.perf_counter() - begun
-    return {"exchanges": len(history.frame), "seconds": round(seconds, 1), "failed": failed, "rules": spent}
+    exchanges = next(one.examined for one in verdicts if one.rule == "history-complete")
+    return {"exchanges": exchanges, "seconds": round(seconds, 1), "failed": failed, "rules": spent}
 
 
 def _pandas(folder: Path, rows: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ ROWS = [{"t": [n, n + 1]} for n in range(3)]
 
 
 def rule_that(finds: Finding, **changes: Any) -> Rule:
-    made = replace(RULES["documented-status"], id="made-up", check=lambda history, profile: finds)
+    made = replace(RULES["documented-status"], id="made-up", by_person=lambda history, profile: finds)
     return replace(made, **changes)
 
 
@@ -87,7 +87,7 @@ def test_a_check_that_breaks_down_is_inconclusive_and_the_others_are_still_decid
         raise ZeroDivisionError("by nothing")
 
     history, profile = make_history(ROWS)
-    told = verdict_on(replace(rule_that(BROKEN), check=breaks), history, profile)
+    told = verdict_on(replace(rule_that(BROKEN), by_person=breaks), history, profile)
     assert told.status == "inconclusive"
     assert "ZeroDivisionError: by nothing (test_judge.py, line" in told.message
     assert "defect of the harness" in told.hint

@@ -76,6 +76,7 @@ def kinds_of(history: History, profile: Profile) -> Kinds:
     """The kinds of a history; all rules over single exchanges ask for the same."""
     frame = history.frame
     rows = np.flatnonzero((frame["operation"] == "push").to_numpy() & (frame["status"] != 0).to_numpy())
+    rows = rows[~history.guest(rows)]
     mixed, radix, labels = np.zeros(len(rows), dtype=np.int64), 1, []
     for part in _parts(frame, rows, profile.pool):
         radix *= len(part.labels)

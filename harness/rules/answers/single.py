@@ -65,7 +65,7 @@ def joined(finding: Finding, more: Iterable[Violation], total: int) -> Finding:
     """The finding with more violations, `total` in all; those of exchanges that it has already are left out."""
     known = {violation.rows for violation in finding.violations}
     fresh = [violation for violation in more if violation.rows not in known]
-    every = sorted((*finding.violations, *fresh), key=lambda violation: violation.rows)[:MOST_TOLD]
+    every = sorted((*finding.violations, *fresh), key=lambda violation: violation.order)[:MOST_TOLD]
     counted = max(len(every), (finding.total or 0) + total)
     return replace(finding, violations=tuple(every), total=counted, examined=max(finding.examined, counted))
 

@@ -84,7 +84,8 @@ def by_era(resets: Resets, *lanes: Lanes) -> list[Lanes]:
 
 def last_reset(history: History, sent: Ints) -> tuple[Ints, Flags]:
     """When the last reset that had succeeded before each time had been sent, and whether there was one."""
-    calls = history.frame[((history.frame["operation"] == "reset") & (history.frame["outcome"] == "ok")).to_numpy()]
+    control = history.control
+    calls = control[((control["operation"] == "reset") & (control["outcome"] == "ok")).to_numpy()]
     start, end = (calls[name].to_numpy(np.int64) for name in ("sent", "received"))
     order = np.argsort(end, kind="stable")
     latest = np.maximum.accumulate(start[order]) if len(order) else np.zeros(0, np.int64)

@@ -148,6 +148,6 @@ def _by_machine(history: History, pushes: Pushes, scope: Ints) -> Ints:
     hosts = {(tally.stage, tally.worker): tally.host for tally in history.tallies}
     if len(set(hosts.values())) <= 1:
         return scope
-    frame = history.frame.loc[pushes.row, ["stage", "worker"]]
+    frame = history.at(pushes.row, ["stage", "worker"])
     names = [hosts.get(pair, "/".join(pair)) for pair in zip(frame["stage"], frame["worker"], strict=True)]
     return np.asarray(pd.factorize(np.array(names))[0], np.int64)

@@ -37,7 +37,7 @@ class Told:
 
 def told_of(history: History, requests: Requests) -> Told:
     pushes, place = requests.limited.pushes, requests.limited.refused.place
-    text = history.frame["retry_after"].iloc[pushes.row[place]].reset_index(drop=True)
+    text = history.at(pushes.row[place], ["retry_after"])["retry_after"].reset_index(drop=True)
     number, values = pd.factorize(text)
     parsed = np.array([_parsed(str(value)) for value in values] + [(MISSING, False)], np.int64).reshape(-1, 2)
     wait, dated = parsed[number, 0], parsed[number, 1].astype(np.bool_)

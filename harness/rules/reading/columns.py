@@ -1,7 +1,7 @@
 """The pushes of a history as columns of integers, so that rules can work on millions of them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property, wraps
 from typing import Any, Final, TypeVar
 from weakref import ref as weak
@@ -109,6 +109,29 @@ class Pushes:
         return Pushes(**kept)
 
 
+@dataclass(frozen=True)
+class Whole(History):
+    """A history too large for one table: the columns of its pushes, its control calls as `frame`, the rest on disk."""
+
+    columns: Pushes = field(kw_only=True, repr=False)
+    total: int = field(kw_only=True)
+    fetch: Callable[[Ints, list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
+
+    @property
+    def size(self) -> int:
+        return self.total
+
+    def at(self, rows: Ints, names: list[str]) -> pd.DataFrame:
+        return self.fetch(rows, names)
+
+    @property
+    def with_earlier(self) -> History:
+        return self
+
+    def every(self, names: list[str]) -> pd.DataFrame:
+        return self.fetch(np.arange(self.total), names)
+
+
 def once_a_history(make: Callable[[History, Profile], T]) -> Callable[[History, Profile], T]:
     """Keep what `make` gave for the last history and profile while both live, as many rules ask for the same."""
     last: list[Any] = []
@@ -126,6 +149,15 @@ def once_a_history(make: Callable[[History, Profile], T]) -> Callable[[History, 
 @once_a_history
 def pushes_of(history: History, profile: Profile) -> Pushes:
     """The pushes of a history under a profile; a record that is there twice counts once."""
+    if isinstance(history, Whole):
+        return history.columns
+    pushes = everyone_of(history, profile)
+    return pushes if history.guests is None else pushes.where(~history.guest(pushes.row))
+
+
+@once_a_history
+def everyone_of(history: History, profile: Profile) -> Pushes:
+    """The pushes of a history or of a part of one, with those of guests."""
     frame = history.frame
     push = (frame["operation"] == "push").to_numpy()
     return _columns(frame.loc[push & ~_recorded_twice(frame), READ.split(",")], profile)

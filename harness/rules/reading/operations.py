@@ -10,11 +10,11 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.reading.columns import NONE, Flags, Ints, Pushes, once_a_history, pushes_of
+from harness.rules.reading.columns import NONE, Flags, Ints, Pushes, everyone_of, once_a_history, pushes_of
 
 __all__ = [
-    "FOREVER", "NONE", "Effects", "Flags", "Ints", "Pushes", "Resets", "apart_ns", "effects_of", "late",
-    "once_a_history", "pushes_of", "resets_of",
+    "FOREVER", "NONE", "Effects", "Flags", "Ints", "Pushes", "Resets", "apart_ns", "effects_of", "everyone_of",
+    "late", "once_a_history", "pushes_of", "resets_of",
 ]  # fmt: skip
 
 FOREVER: Final = 1 << 62  # ns; later than any time of a history
@@ -56,7 +56,7 @@ def resets_of(history: History, profile: Profile) -> Resets:
 
     They are widened by what the clocks of several load machines may differ by.
     """
-    calls = history.frame[(history.frame["operation"] == "reset").to_numpy()]
+    calls = history.control[(history.control["operation"] == "reset").to_numpy()]
     calls = calls[(calls["outcome"] != "refused").to_numpy()]
     start, end = calls["sent"].to_numpy(np.int64), calls["received"].to_numpy(np.int64)
     unknown = (calls["outcome"] == "unknown").to_numpy()

@@ -17,11 +17,16 @@ CERTAIN: Final = 3.0
 
 @dataclass(frozen=True)
 class Race:
-    """`duplicates` in `bursts` that overlapped, and the narrowest gap in ms that would have been seen with 95 %."""
+    """`duplicates` in `bursts` that overlapped. `power` is the sum of duplicates by the ns they were spread over."""
 
     duplicates: int
     bursts: int
-    width_ms: float
+    power: float
+
+    @property
+    def width_ms(self) -> float:
+        """The narrowest gap in ms that would have been seen with 95 %."""
+        return CERTAIN / self.power / 1e6 if self.power else float("inf")
 
 
 def narrowest_race(history: History, profile: Profile) -> Race:
@@ -42,6 +47,4 @@ def narrowest_race(history: History, profile: Profile) -> Race:
     np.maximum.at(ended, life, received)
     burst = size > 1
     spread = np.maximum(ended[burst] - begun[burst], 1)
-    power = float((size[burst] / spread).sum())
-    width_ms = CERTAIN / power / 1e6 if power else float("inf")
-    return Race(int((size[burst] - 1).sum()), int(burst.sum()), width_ms)
+    return Race(int((size[burst] - 1).sum()), int(burst.sum()), float((size[burst] / spread).sum()))

@@ -89,13 +89,13 @@ def spans_of(history: History, profile: Profile) -> list[Span]:
 
 
 def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
-    frame, resets = history.frame, resets_of(history, profile)
+    frame, resets = history.control, resets_of(history, profile)
     chosen = (frame["operation"] == "pushes").to_numpy() & (frame["outcome"] == "ok").to_numpy()
-    rows = np.flatnonzero(chosen & (frame["told"] >= 0).to_numpy())
-    sent, received, told = (frame[name].to_numpy(np.int64)[rows] for name in ("sent", "received", "told"))
+    frame = frame[chosen & (frame["told"] >= 0).to_numpy()]
+    sent, received, told = (frame[name].to_numpy(np.int64) for name in ("sent", "received", "told"))
     era = np.where(resets.straddled(sent, received), -1, resets.era(sent))
     apart = apart_ns(history)
-    widened = zip(rows, sent - apart, received + apart, told, strict=True)
+    widened = zip(frame.index, sent - apart, received + apart, told, strict=True)
     counts = [Count(*map(int, facts)) for facts in widened]
     ordered: list[tuple[int, Count]] = []
     for number, count in zip(era.tolist(), counts, strict=True):

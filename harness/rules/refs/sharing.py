@@ -10,9 +10,9 @@ import pandas as pd
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.reading.groups import pairs
-from harness.rules.reading.operations import Flags, Ints, Pushes, once_a_history, pushes_of, resets_of
+from harness.rules.reading.operations import Flags, Ints, Pushes, everyone_of, once_a_history, pushes_of, resets_of
 
-SAMPLE: Final = 20_000  # operations in which nearly equal refs are looked for; far more than a pass needs
+SAMPLE: Final = 50_000  # exchanges in which nearly equal refs are looked for; far more than a pass needs
 LONG: Final = 32  # characters; refs that share so many were made to differ only behind them
 
 
@@ -73,21 +73,24 @@ def operations_with_an_id(pushes: Pushes) -> Ints:
     return first
 
 
-def same_ref_elsewhere(pushes: Pushes) -> int:
-    """How many operations had a ref that another person, or the other channel, was given a challenge for too."""
-    ref = pushes.ref[operations_with_an_id(pushes)]
-    ref = ref[ref >= 0]
-    return len(ref) - int(pd.Series(ref).nunique())
+def same_ref_elsewhere(history: History, profile: Profile) -> int:
+    """How many operations had a ref that another person, or the other channel, had been given a challenge for."""
+    pushes = everyone_of(history, profile)
+    first = operations_with_an_id(pushes)
+    first = first[pushes.ref[first] >= 0]
+    again = pd.Series(pushes.ref[first]).duplicated().to_numpy()
+    return int((again & ~history.guest(pushes.row[first])).sum())
 
 
-def nearly_equal(pushes: Pushes) -> int:
+def nearly_equal(history: History, profile: Profile) -> int:
     """How many operations had a ref that is nearly that of another one of the same person and channel.
 
     Near are refs that differ in letter case only, of which one is the other with something before or behind it, that
     differ in their last character only, or that share their first 32 characters.
     """
+    pushes = pushes_of(history, profile)
     place = operations_with_an_id(pushes)
-    place = place[pushes.ref[place] >= 0][:SAMPLE]
+    place = place[(pushes.ref[place] >= 0) & (history.number(pushes.row[place]) < SAMPLE)]
     texts = pushes.refs.take(pushes.ref[place]).tolist()
     owners = list(zip(pushes.person[place].tolist(), pushes.channel[place].tolist(), strict=True))
     near: set[int] = set()

@@ -10,7 +10,7 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.limits.rate_refusals import REF, refusals_of
 from harness.rules.reading.groups import earliest, pairs
-from harness.rules.reading.operations import Flags, Ints, Pushes, once_a_history, pushes_of
+from harness.rules.reading.operations import Flags, Ints, Pushes, everyone_of, once_a_history, pushes_of
 
 LEAVE_FREE: Final = (401, 403, 429)  # refusals that must leave the ref free, besides every 5xx
 
@@ -23,10 +23,11 @@ def leaves_free(pushes: Pushes) -> Flags:
 
 def served_afterwards(history: History, profile: Profile) -> int:
     """How many operations were given a challenge after their ref had been refused, or had met a 5xx, on the channel."""
-    pushes = pushes_of(history, profile)
+    pushes = everyone_of(history, profile)
     call = pairs(pushes.channel, pushes.ref)
     refused = earliest(call, pushes.received, leaves_free(pushes))[call]
     served = pushes.success & ~pushes.vague & (refused >= 0) & (pushes.received[refused] < pushes.sent)
+    served &= ~history.guest(pushes.row)
     return int(pd.Series(pushes.op[served]).nunique())
 
 

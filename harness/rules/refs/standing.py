@@ -56,7 +56,7 @@ def _first_settled(history: History, profile: Profile, pushes: Pushes) -> Ints:
     """For each exchange from when on its token may have been settled; 0 where others may have done it unseen."""
     if history.gaps or not profile.target.exclusive:
         return np.zeros(len(pushes), np.int64)
-    frame = history.frame
+    frame = history.control
     settles = frame["operation"].isin(["accept", "decline"]).to_numpy() & (frame["outcome"] != "refused").to_numpy()
     token, sent = frame["user"].to_numpy(np.int64)[settles], frame["sent"].to_numpy(np.int64)[settles]
     first = np.full(max(int(token.max(initial=-1)), int(pushes.token.max(initial=-1))) + 2, FOREVER, np.int64)

@@ -17,7 +17,16 @@ from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.reading.groups import count_until, earliest, pairs
-from harness.rules.reading.operations import Flags, Ints, Pushes, apart_ns, late, once_a_history, pushes_of, resets_of
+from harness.rules.reading.operations import (
+    Flags,
+    Ints,
+    Pushes,
+    apart_ns,
+    everyone_of,
+    late,
+    once_a_history,
+    resets_of,
+)
 from harness.rules.refs.spent import leaves_free
 from harness.rules.refs.standing import Standing
 
@@ -56,11 +65,12 @@ class Unexplained:
 @once_a_history
 def unexplained(history: History, profile: Profile) -> Unexplained:
     """The refusals of a history that only their ref explains."""
-    pushes = pushes_of(history, profile)
+    pushes = everyone_of(history, profile)
     resets = resets_of(history, profile)
     era = np.where(resets.straddled(pushes.sent, pushes.received), -1, resets.era(pushes.sent))
     clear = (pushes.ref >= 0) & ~pushes.vague & (era >= 0)
-    place = np.flatnonzero(clear & _refused_for_no_other_reason(pushes, profile))
+    own = ~history.guest(pushes.row)
+    place = np.flatnonzero(clear & own & _refused_for_no_other_reason(pushes, profile))
     if not len(place):
         return Unexplained(pushes, place, place, place, place)
     standing = Standing(history, profile, pushes, era)

@@ -165,8 +165,9 @@ def lives_of(history: History, profile: Profile) -> Lives:
     pushes, kind, until = pushes.where(chosen), kind[chosen], until[chosen]
     operations, resets = _operations(pushes, kind, until), resets_of(history, profile)
     settles, stray = _settles(history, profile, pushes, kind)
-    resetting = ((history.frame["operation"] == "reset") & (history.frame["outcome"] == "ok")).to_numpy()
-    forgot = history.frame["received"].to_numpy(np.int64)[resetting]
+    control = history.control
+    resetting = ((control["operation"] == "reset") & (control["outcome"] == "ok")).to_numpy()
+    forgot = control["received"].to_numpy(np.int64)[resetting]
     lives = Lives(pushes, kind, until, operations, settles, resets, forgot, promises_of(profile), stray)
     settles.sure[:] &= ~_moot(lives)
     return lives
@@ -227,7 +228,7 @@ def _most(pushes: Pushes, values: Ints, chosen: Flags) -> Ints:
 
 def _settles(history: History, profile: Profile, pushes: Pushes, kind: Ints) -> tuple[Settles, int]:
     """The accepts and declines, and when the first was sent of which nobody knows whose it was."""
-    frame = history.frame
+    frame = history.control
     calls = frame[(frame["operation"].isin(SETTLING) & (frame["outcome"] != "refused")).to_numpy()]
     owners = _owners(pushes, kind, set(calls["challenge_id"]))
     lines: list[tuple[int, int, int, int, int, bool, int]] = []

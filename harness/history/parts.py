@@ -1,0 +1,226 @@
+"""Splits a history that is too large for one table into parts on disk, each with all exchanges of some persons.
+
+Control calls that concern everybody are in every part. With them a part has *guests*: settles of challenges that its
+persons were given too, and exchanges of other persons with the same refs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.history.columns import SCHEMA
+from harness.history.hashing import Hashes, hashes
+from harness.history.reader import TIMES, Ints
+from harness.history.survey import Source
+
+EVERYBODYS: Final = ("reset", "pushes")
+SETTLES: Final = ("accept", "decline")
+MOST_GUESTS: Final = 50  # exchanges of one ref that others have too; the earliest ones matter
+AT_ONCE: Final = 1 << 20  # rows of shared refs looked at together
+NUMBER: Final = "number"  # the column that holds a row's number in the whole history
+NOBODYS: Final = 1  # the place, behind those of the parts, of settles that do not say whose they are
+
+PersonsOf = Callable[[Ints], Ints]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`count` parts of a history of `size` exchanges, in files below `folder`: `part-source.arrow`."""
+
+    folder: Path
+    count: int
+    size: int
+
+    def table(self, part: int) -> tuple[pa.Table, Ints, Ints]:
+        """The exchanges of a part in order, their numbers in the whole, and the places of the guests among them."""
+        guests = self._visitors[part]
+        tables = [self._file(path) for which in (part, self.count) for path in self._paths(which)]
+        tables += [self._taken(guests, [*SCHEMA.names, NUMBER])] if len(guests) else []
+        table = pa.concat_tables(tables).unify_dictionaries()
+        numbers = table[NUMBER].to_numpy()
+        order = np.argsort(numbers, kind="stable")
+        numbers = numbers[order].astype(np.int64)
+        return (
+            table.drop_columns([NUMBER]).take(pa.array(order, pa.int64())),
+            numbers,
+            np.flatnonzero(np.isin(numbers, guests)),
+        )
+
+    def control(self) -> pd.DataFrame:
+        """The control calls of all parts by their numbers."""
+        calls = [self._file(path).filter(pc.field("operation") != "push") for path in self._paths()]
+        frame = pa.concat_tables(calls).unify_dictionaries().to_pandas()
+        return frame.set_index(NUMBER).sort_index()
+
+    def at(self, numbers: Ints, names: list[str]) -> pd.DataFrame:
+        """Some columns of these rows of the whole history."""
+        wanted = np.unique(numbers)
+        table = self._taken(wanted, [*names, NUMBER]).sort_by(NUMBER)
+        frame = table.drop_columns([NUMBER]).to_pandas()
+        frame.index = pd.Index(wanted)
+        return frame if len(wanted) == len(numbers) and (wanted == numbers).all() else frame.loc[numbers]
+
+    def _taken(self, wanted: Ints, names: list[str]) -> pa.Table:
+        """Rows by their sorted numbers, in no order."""
+        where = self._part_of[wanted]
+        order = np.argsort(where, kind="stable")
+        edges = np.searchsorted(where[order], np.arange(self.count + NOBODYS + 2))
+        found = []
+        for part in np.unique(where).tolist():
+            mine = wanted[order[edges[part] : edges[part + 1]]]
+            for path in self._paths(part):
+                table = self._file(path).select(names)
+                there = np.searchsorted(numbers := table[NUMBER].to_numpy(), mine)
+                there = there[np.append(numbers, -1)[there] == mine]
+                found.append(table.take(pa.array(there, pa.int64())))
+        return pa.concat_tables(found).unify_dictionaries() if found else _empty().select(names)
+
+    def _paths(self, part: int | None = None) -> list[Path]:
+        return sorted(self.folder.glob("*.arrow" if part is None else f"{part:05d}-*.arrow"))
+
+    @staticmethod
+    def _file(path: Path) -> pa.Table:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    @cached_property
+    def _part_of(self) -> "npt.NDArray[np.uint16]":
+        part_of: npt.NDArray[np.uint16] = np.load(self.folder / "part_of.npy", mmap_mode="r")
+        return part_of
+
+    @cached_property
+    def _visitors(self) -> dict[int, Ints]:
+        with np.load(self.folder / "visitors.npz") as kept:
+            return {part: kept[str(part)] for part in range(self.count)}
+
+
+def _empty() -> pa.Table:
+    return SCHEMA.append(pa.field(NUMBER, pa.int32())).empty_table()
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """What decides where rows are needed: number, part, operation (push, settle or neither), hashes of ref and id."""
+
+    number: Any
+    part: Any
+    push: Any
+    settle: Any
+    ref: Hashes
+    id: Hashes
+
+
+def scatter(source: Source, number: Any, start_ns: int, persons_of: PersonsOf, parts: Parts) -> None:
+    """Write the rows of a source, which have these numbers, into the files of their parts."""
+    table = source.read()
+    for name in TIMES:
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, SCHEMA.field(name), pc.subtract(table[name], start_ns))
+    table = table.append_column(NUMBER, pa.array(number, pa.int32()))
+    keys = _keys(table, persons_of, parts.count)
+    order = np.lexsort((number, keys.part))
+    ordered, table = table.take(pa.array(order, pa.int64())), table.slice(0, 0)
+    edges = np.searchsorted(keys.part[order], np.arange(parts.count + NOBODYS + 2))
+    for part in np.unique(keys.part).tolist():
+        mine = ordered.slice(edges[part], edges[part + 1] - edges[part]).combine_chunks()
+        path = parts.folder / f"{part:05d}-{source.first:012d}.arrow"
+        with path.open("wb") as file, pa.ipc.new_file(file, mine.schema) as writer:
+            writer.write_table(mine)
+    np.savez(parts.folder / f"keys-{source.first:012d}.npz", **vars(keys))
+
+
+def _keys(table: pa.Table, persons_of: PersonsOf, count: int) -> _Keys:
+    user = table["user"].to_numpy().astype(np.int64)
+    person = persons_of(user)
+    operation = table["operation"].to_pandas()
+    settle = operation.isin(SETTLES).to_numpy()
+    part = _spread(person, count)
+    part[operation.isin(EVERYBODYS).to_numpy()] = count
+    part[settle & (user < 0)] = count + NOBODYS
+    push = (operation == "push").to_numpy()
+    refs, ids = hashes(pc.utf8_trim(table["ref"], " \t")), hashes(table["challenge_id"])
+    return _Keys(table[NUMBER].to_numpy(), part, push, settle, refs, ids)
+
+
+def _spread(person: Ints, count: int) -> "npt.NDArray[np.uint16]":
+    """The part of each person; numbers that have something in common do not meet."""
+    mixed = person.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return ((mixed >> np.uint64(33)) % np.uint64(count)).astype(np.uint16)
+
+
+def link(parts: Parts) -> None:
+    """Find the guests of each part, once all rows are in their files."""
+    paths = sorted(parts.folder.glob("keys-*.npz"))
+    part_of = np.zeros(parts.size, np.uint16)
+    for keys in _each(paths, "number", "part"):
+        part_of[keys["number"]] = keys["part"]
+    np.save(parts.folder / "part_of.npy", part_of)
+    found: list[pd.DataFrame] = [*_sharing(paths), *_settling(paths, parts.count)]
+    guests = pd.concat([pd.DataFrame({"for": [], "number": []}, dtype=np.int64), *found])
+    visitors = {str(part): np.zeros(0, np.int64) for part in range(parts.count)}
+    for part, rows in guests.groupby("for")["number"]:
+        visitors[str(part)] = np.unique(rows.to_numpy(np.int64))
+    np.savez(parts.folder / "visitors.npz", **visitors)  # type: ignore[arg-type]  # stubs take all names for flags
+    for path in paths:
+        path.unlink()
+
+
+def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with np.load(path) as kept:
+            yield {name: kept[name] for name in names}
+
+
+def _sharing(paths: list[Path]) -> Iterator[pd.DataFrame]:
+    """The earliest pushes of each ref that persons of several parts have, for those parts that they are not in."""
+    named = list(_each(paths, "ref", "part"))
+    ref, part = (np.concatenate([one[name] for one in named] or [np.zeros(0)]) for name in ("ref", "part"))
+    del named
+    order = np.argsort(ref)
+    same = (ref[order][1:] == ref[order][:-1]) & (part[order][1:] != part[order][:-1])
+    shared = np.unique(ref[order][1:][same])
+    shared = shared[shared != 0]
+    if not len(shared):
+        return
+    rows = pd.concat([_having(keys, "ref", shared) for keys in _each(paths, "ref", "part", "number", "push")])
+    rows = rows.sort_values(["ref", "number"])
+    turn = rows["ref"].rank(method="dense").to_numpy().astype(np.int64) * AT_ONCE // max(len(rows), 1)
+    for _, some in rows.groupby(turn):
+        first = some[some.groupby("ref").cumcount() < MOST_GUESTS]
+        pairs = some[["ref", "part"]].drop_duplicates().merge(first, on="ref", suffixes=("_for", ""))
+        pairs = pairs[pairs["part_for"] != pairs["part"]]
+        yield pairs.rename(columns={"part_for": "for"})[["for", "number"]].astype(np.int64)
+
+
+def _having(keys: dict[str, Any], name: str, values: Any) -> pd.DataFrame:
+    """The pushes whose `name` is one of the sorted values."""
+    place = np.minimum(np.searchsorted(values, keys[name]), len(values) - 1)
+    chosen = (values[place] == keys[name]) & keys["push"]
+    return pd.DataFrame({one: keys[one][chosen] for one in (name, "part", "number")})
+
+
+def _settling(paths: list[Path], count: int) -> Iterator[pd.DataFrame]:
+    """The settles of challenges that persons of other parts were given, or of which nobody knows whose they were."""
+    wanted = ("id", "part", "number", "settle")
+    calls = pd.concat(
+        [pd.DataFrame({name: keys[name][keys["settle"]] for name in wanted}) for keys in _each(paths, *wanted)]
+        or [pd.DataFrame({name: [] for name in wanted})]
+    )
+    if not len(calls):
+        return
+    ids = np.unique(calls["id"].to_numpy())
+    given = pd.concat([_having(keys, "id", ids) for keys in _each(paths, "id", "part", "number", "push")])
+    given = given[given["id"] != 0][["id", "part"]].drop_duplicates()
+    elsewhere = calls.merge(given, on="id", suffixes=("", "_for"))
+    elsewhere = elsewhere[elsewhere["part"] != elsewhere["part_for"]]
+    yield pd.DataFrame({"for": elsewhere["part_for"], "number": elsewhere["number"]}).astype(np.int64)
+    stray = calls[(calls["part"] == count + NOBODYS) & ~calls["number"].isin(elsewhere["number"])]["number"]
+    for part in range(count):
+        yield pd.DataFrame({"for": part, "number": stray}).astype(np.int64)

@@ -1,0 +1,220 @@
+"""Judges a history that is too large for one table: by parts of some persons each, in several processes.
+
+Every rule is asked of each part, or of all pushes at once where it compares persons or counts for all of them; then
+only the columns that rules read are in memory. Findings are merged, and become the same verdicts as those of one table.
+"""
+
+import io
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from harness.history import History
+from harness.history.parts import Parts, link, scatter
+from harness.history.reader import Ints
+from harness.history.recorder import Tally
+from harness.history.survey import Survey, survey
+from harness.judge import UNKNOWN_RUN, broken, verdict_from
+from harness.profile import Profile
+from harness.reproduce import Run
+from harness.rules import RULES, Finding
+from harness.rules.reading.columns import Whole, pushes_of
+from harness.rules.reading.lean import keep, together
+from harness.rules.registry import concluded, merged
+from harness.rules.run import gaps_of
+from harness.verdict import Verdict
+
+A_PART: Final = 250_000  # exchanges; judging them takes a process some 300 MB
+MOST_WORKERS: Final = 4  # so that all of them stay within two gigabytes
+AHEAD: Final = 2  # parts by worker that are under way at once
+
+
+@dataclass(frozen=True)
+class Persons:
+    """Who sent a token, by its number in the pool; what is not in the pool is a person of its own."""
+
+    known: Ints
+    strangers: int
+
+    def __call__(self, user: Ints) -> Ints:
+        inside = (user >= 0) & (user < len(self.known))
+        own = np.append(self.known, -1)[np.where(inside, user, -1)]
+        return np.where(user >= len(self.known), self.strangers + user - len(self.known), own)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What every part of a history has in common."""
+
+    tallies: tuple[Tally, ...]
+    gaps: tuple[str, ...]
+    wall_offset_ns: int
+
+
+def judge_in_parts(
+    folder: Path,
+    profile: Profile,
+    run: Run = UNKNOWN_RUN,
+    *,
+    examiners: Executor | None = None,
+    a_part: int = A_PART,
+    spent: Counter[str] | None = None,
+) -> list[Verdict]:
+    """The verdict of every rule over the history in `folder`, which is split up beside it meanwhile.
+
+    `examiners` are processes that need no access to this machine's disk, such as those of a Dask cluster; left out:
+    some on this machine. `a_part` is about how many exchanges one of them takes at once. In `spent` is added up for how
+    many seconds of all processes each rule was looked at.
+    """
+    seen = survey(folder)
+    facts = Facts(seen.tallies, gaps_of(History(seen.shards, seen.tallies, seen.gaps)), seen.wall_offset_ns)
+    persons = persons_in(profile)
+    size = len(seen.place)
+    spent = Counter() if spent is None else spent
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place:
+        parts = Parts(Path(place), max(-(-size // a_part), 1), size)
+        with _processes() as local:
+            _split(seen, parts, persons, local)
+            del seen
+            found = _examined(parts, facts, profile, examiners, local, spent)
+        return _verdicts(found, _whole(parts, facts), profile, run, spent)
+
+
+def persons_in(profile: Profile) -> Persons:
+    """The persons of a profile's pool."""
+    known = np.array([user.person for user in profile.pool.users], np.int64)
+    programmes = [user.programme for user in profile.pool.users]
+    return Persons(known, 1 + max([*known.tolist(), *programmes], default=-1))
+
+
+@contextmanager
+def _processes() -> Iterator[Executor]:
+    many = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    pool = ProcessPoolExecutor(many, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _split(seen: Survey, parts: Parts, persons: Persons, local: Executor) -> None:
+    jobs = (
+        (scatter, source, seen.place[source.first : source.first + source.rows], seen.start_ns, persons, parts)
+        for source in seen.sources
+    )
+    for _ in _done(local, jobs):
+        pass
+    link(parts)
+
+
+def _examined(
+    parts: Parts, facts: Facts, profile: Profile, examiners: Executor | None, local: Executor, spent: Counter[str]
+) -> dict[str, list[Finding | Verdict]]:
+    """What each part shows of each rule; its columns are kept beside it."""
+    near = ((examine_part, parts, part, facts, profile) for part in range(parts.count))
+    far = ((examine, *parts.table(part), facts, profile) for part in range(parts.count))
+    found: dict[str, list[Finding | Verdict]] = {}
+    for part, seen in _done(examiners or local, far if examiners else near):
+        (parts.folder / f"{part:05d}.npz").write_bytes(seen.columns)
+        spent.update(seen.spent)
+        for name, finding in seen.findings.items():
+            found.setdefault(name, []).append(finding)
+    return found
+
+
+def _done(executor: Executor, jobs: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+    """The number and the result of each job as it is done; only a few are under way at once, as each holds a part."""
+    running: dict[Future[Any], int] = {}
+    for number, (work, *arguments) in enumerate(jobs):
+        running[executor.submit(work, *arguments)] = number
+        if len(running) >= AHEAD * MOST_WORKERS:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
+
+
+def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
+    for one in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(one), one.result()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a part shows of each rule, the columns of its pushes (see `lean`), and the seconds that each rule took."""
+
+    findings: dict[str, Finding | Verdict]
+    columns: bytes
+    spent: Counter[str]
+
+
+def examine_part(parts: Parts, part: int, facts: Facts, profile: Profile) -> Seen:
+    """As `examine`, of a part on this machine's disk."""
+    return examine(*parts.table(part), facts, profile)
+
+
+def examine(table: pa.Table, numbers: Ints, guests: Ints, facts: Facts, profile: Profile) -> Seen:
+    """What the exchanges of some persons show of each rule that asks for no others, and the columns of their pushes."""
+    history = History(
+        table.to_pandas(), facts.tallies, facts.gaps, facts.wall_offset_ns, numbers=numbers, guests=guests
+    )
+    del table
+    pushes, columns = pushes_of(history, profile), io.BytesIO()
+    keep(pushes, history.number(pushes.row), columns)
+    seen = Seen({}, columns.getvalue(), Counter())
+    for rule in RULES.values():
+        begun = time.perf_counter()
+        try:
+            if rule.by_person is not None:
+                seen.findings[rule.id] = _numbered(rule.by_person(history, profile), history)
+        except Exception as error:  # whatever it is, the other rules still have to be decided
+            seen.findings[rule.id] = broken(rule, error)
+        seen.spent[rule.id] += time.perf_counter() - begun  # type: ignore[assignment]  # stubs count in integers
+    return seen
+
+
+def _numbered(finding: Finding, history: History) -> Finding:
+    """The finding with its exchanges numbered as in the whole history."""
+    told = [
+        replace(one, rows=tuple(history.number(np.array(one.rows, np.int64)).tolist())) for one in finding.violations
+    ]
+    return replace(finding, violations=tuple(told))
+
+
+def _whole(parts: Parts, facts: Facts) -> Whole:
+    columns = together([parts.folder / f"{part:05d}.npz" for part in range(parts.count)], parts.size, parts.at)
+    return Whole(
+        parts.control(), facts.tallies, facts.gaps, facts.wall_offset_ns,
+        columns=columns, total=parts.size, fetch=parts.at,
+    )  # fmt: skip
+
+
+def _verdicts(
+    found: dict[str, list[Finding | Verdict]], whole: Whole, profile: Profile, run: Run, spent: Counter[str]
+) -> list[Verdict]:
+    made = []
+    for rule in RULES.values():
+        begun = time.perf_counter()
+        try:
+            of_all = [] if rule.of_all is None else [rule.of_all(whole, profile)]
+            each = [*found.get(rule.id, []), *of_all]
+            lost = [one for one in each if isinstance(one, Verdict)]
+            finding = merged([one for one in each if isinstance(one, Finding)]) if not lost else None
+            made.append(verdict_from(rule, concluded(finding), whole, profile, run) if finding else lost[0])
+        except Exception as error:  # whatever it is, the other rules still have to be decided
+            made.append(broken(rule, error))
+        spent[rule.id] += time.perf_counter() - begun  # type: ignore[assignment]  # stubs count in integers
+    return made
+
+
+__all__ = ["A_PART", "Facts", "Persons", "examine", "examine_part", "judge_in_parts", "persons_in"]

@@ -1,0 +1,111 @@
+"""Keeps the columns of a part's pushes small on disk, and puts those of all parts together again."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from harness.history.hashing import hashes
+from harness.rules.reading.columns import NONE, Flags, Ints, Pushes
+
+Fetch = Callable[[Ints, list[str]], pd.DataFrame]
+
+WORDS: Final = {"channel": "channels", "code": "codes", "intent": "intents"}  # columns of few texts
+# The smallest types that hold what there can be of each; the others are flags.
+TYPES: Final = {
+    "row": np.int32, "sent": np.int64, "received": np.int64, "status": np.int16, "token": np.int32,
+    "person": np.int32, "programme": np.int32, "key": np.int32, "channel": np.int8, "ref": np.int64, "id": np.int32,
+    "code": np.int32, "intent": np.int16, "op": np.int32,
+}  # fmt: skip
+SIGN: Final = np.uint64(2**63 - 1)
+
+
+class Texts:
+    """The texts behind the numbers of a column, looked up where one is shown."""
+
+    def __init__(self, numbers: Ints, rows: Ints, name: str, fetch: Fetch) -> None:
+        self._numbers, self._rows, self._name, self._fetch = numbers, rows, name, fetch
+
+    def __getitem__(self, number: Any) -> str:
+        return str(self.take(np.array([number]))[0])
+
+    def take(self, numbers: Ints) -> "pd.Index[Any]":
+        """The text of each number."""
+        wanted = np.unique(numbers)
+        places = np.flatnonzero(np.isin(self._numbers, wanted))
+        _, first = np.unique(self._numbers[places], return_index=True)
+        texts = self._fetch(self._rows[places[first]].astype(np.int64), [self._name])[self._name].to_numpy()
+        found: pd.Index[Any] = pd.Index(texts[np.searchsorted(wanted, numbers)])
+        return found
+
+
+def keep(pushes: Pushes, rows: Ints, path: Any) -> None:
+    """Write a part's columns; `rows` are the numbers of its pushes in the whole history. Refs and ids become hashes."""
+    kept: dict[str, Any] = {one.name: getattr(pushes, one.name) for one in fields(Pushes)}
+    kept["row"] = rows
+    ids = hashes(pa.array(pushes.ids, pa.string()))
+    kept["ref"] = np.append(_signed(hashes(pa.array(pushes.refs, pa.string()))), NONE)[pushes.ref]
+    texts = {name: [str(text) for text in kept.pop(name)] for name in WORDS.values()}
+    del kept["refs"], kept["ids"], kept["ops"]
+    columns = {name: np.asarray(column, TYPES.get(name, np.bool_)) for name, column in kept.items()}
+    about = np.frombuffer(json.dumps({**texts, "ops": pushes.ops}).encode(), np.uint8)
+    np.savez(path, about=about, ids=_signed(ids), **columns)  # type: ignore[arg-type]
+
+
+def _signed(found: Any) -> Ints:
+    """Hashes as numbers that are never -1."""
+    signed: Ints = (found & SIGN).astype(np.int64)
+    return signed
+
+
+def together(paths: list[Path], size: int, fetch: Fetch) -> Pushes:
+    """The columns of all parts of a history of `size` exchanges, in order of sending."""
+    about = [json.loads(one["about"].tobytes()) for one in _each(paths, "about")]
+    words = {name: sorted({text for part in about for text in part[name]}) for name in WORDS.values()}
+    there = np.zeros(size, np.bool_)
+    for one in _each(paths, "row"):
+        there[one["row"]] = True
+    ops = np.cumsum([0, *(part["ops"] for part in about)])
+    moved: dict[str, Any] = {"id": _joined_ids(paths), "op": [int(begin) for begin in ops]}
+    for name, texts in WORDS.items():
+        moved[name] = [np.array([*(words[texts].index(text) for text in part[texts]), NONE]) for part in about]
+    columns = {}
+    for name in (one.name for one in fields(Pushes) if one.name not in ("ops", "refs", "ids", *WORDS.values())):
+        columns[name] = _gathered(paths, name, there, moved.get(name))
+    texts_of: dict[str, Any] = {name: pd.Index(texts) for name, texts in words.items()}
+    for name, column, what in (("refs", "ref", "ref"), ("ids", "id", "challenge_id")):
+        texts_of[name] = Texts(columns[column], columns["row"], what, fetch)
+    return Pushes(**columns, ops=int(ops[-1]), **texts_of)
+
+
+def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with np.load(path) as kept:
+            yield {name: kept[name] for name in names}
+
+
+def _gathered(paths: list[Path], name: str, there: Flags, moved: Any) -> Any:
+    """One column of all parts, in order; `moved` says for each part what its numbers have become."""
+    whole = np.zeros(len(there), TYPES.get(name, np.bool_))
+    for n, one in enumerate(_each(paths, "row", name)):
+        column = one[name]
+        if moved is not None:
+            column = column + moved[n] if isinstance(moved[n], int) else moved[n][column]
+        whole[one["row"]] = column
+    return whole[there]
+
+
+def _joined_ids(paths: list[Path]) -> list[Any]:
+    """For each part the numbers of its ids among those of all parts: the same id has one number."""
+    each = [one["ids"] for one in _each(paths, "ids")]
+    every = np.concatenate([*each, np.zeros(0, np.int64)])
+    order = np.argsort(every, kind="stable")
+    same = np.append(False, every[order][1:] == every[order][:-1]) if len(every) else np.zeros(0, np.bool_)
+    number = np.empty(len(every), np.int32)
+    number[order] = np.cumsum(~same) - 1
+    return [np.append(part, NONE) for part in np.split(number, np.cumsum([len(one) for one in each])[:-1])]
