@@ -20,6 +20,7 @@ LANES: Final = 8  # scopes driven side by side
 BEYOND: Final = 5  # requests at once beyond what is left
 LAST: Final = 8  # challenges left when those one by one give way to all at once
 MOST_AT_ONCE: Final = 48
+MOST_SPARE: Final = 30  # requests beyond what should be left, until one is refused
 COST: Final = 1.5  # requests for each challenge, with the replays and refusals in between
 MOST_ONE_BY_ONE: Final = 40  # challenges of a scope; of a larger limit, those before them are asked for at once
 
@@ -61,6 +62,7 @@ class _Scope:
         ways = (self._rush, self._creep, self._lost)
         way = ways[self.number % len(ways)]
         way()
+        self._until_refused()
         if self.work.over:
             return
         self._at_limit()
@@ -118,8 +120,11 @@ class _Scope:
                     break
                 self.work.nap(0.05)
             self.work.done["answers lost"] += 1
-        for _ in range(3):
-            if self.refusals or not self._one():
+
+    def _until_refused(self) -> None:
+        """What was lost before is taken to have been given, and may not have been: a few more may be served."""
+        for _ in range(MOST_SPARE):
+            if self.refusals or self.work.over or not self._one():
                 return
 
     def _at_limit(self) -> None:

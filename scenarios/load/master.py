@@ -10,7 +10,19 @@ from scenarios.load import green
 from scenarios.load.clock import boot_id, now
 from scenarios.load.courier import Collector
 from scenarios.load.engine import LOOPBACK, conclude, make_environment, serve_page, stop_event
-from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, READY, ROWS, WELCOME, digest_of
+from scenarios.load.messages import (
+    CLOCK,
+    CLOSE,
+    CLOSED,
+    ENDED,
+    HELLO,
+    ORDER,
+    READY,
+    ROWS,
+    WELCOME,
+    differences,
+    terms_of,
+)
 from scenarios.load.options import Address, Options
 from scenarios.load.part import Deal
 from scenarios.load.progress import Progress, say
@@ -36,7 +48,7 @@ class Master:
         self._stop = stop_event()
         self._environment = make_environment(setup)
         self._runner = _bound(self._environment, setup.options.listen)
-        self._digest = digest_of(setup.profile)
+        self._terms = terms_of(setup.profile)
         self._collector = Collector(setup.profile, setup.folder.history)
         self._clients: dict[str, dict[str, Any]] = {}  # what each said of itself, by Locust's name for it
         self._ready: set[str] = set()
@@ -105,10 +117,9 @@ class Master:
                                hint="What it printed above says why.", code=_code(failed[0]))  # fmt: skip
 
     def _hello(self, msg: Any, **_: Any) -> None:
-        told, refused = msg.data, ""
-        if told["digest"] != self._digest:
-            refused = "its harness is of another version, or its profile or credentials pool is another one"
-        elif len(self._clients) >= self._count:
+        told = msg.data
+        refused = differences(self._terms, told.get("terms"))
+        if not refused and len(self._clients) >= self._count:
             refused = f"the {self._count} workers that were asked for are there already"
         if not refused:
             self._clients[msg.node_id] = told

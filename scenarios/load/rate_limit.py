@@ -7,6 +7,7 @@ one or the other whatever the algorithm is, and wants some five occasions on at 
 
 import random
 from collections.abc import Callable
+from math import ceil
 from time import monotonic_ns
 from typing import Final
 
@@ -21,6 +22,9 @@ from scenarios.load.work import Work
 SCOPES: Final = 6  # driven side by side
 FASTEST: Final = 4000  # requests a second that one process can send to one scope beside its other work
 PROBES: Final = 6  # requests one by one at the edge of the limit
+OUTRUN: Final = 2.5  # times the limit, at which it is filled at least
+LONGEST_NS: Final = 2 * 10**9  # that filling it may take
+MOST_LANES: Final = 8  # requests under way at a time while it is filled; a higher limit is filled at once first
 QUIET_S: Final = 0.25  # between requests of the scope that must not be refused
 
 
@@ -83,7 +87,7 @@ class _Scope:
         self.count, self.window_ns = windows_of(rate)
         self.interval_ns = rate.window_ns // rate.count
         self.step_ns = work.session.profile.target.clock_step_ns
-        self.under_way = 0
+        self.under_way = self.asked = self.refusals = 0
         self.refused: Exchange | None = None
         self.open = True
         self.number = number
@@ -103,9 +107,13 @@ class _Scope:
             self._settle()
             turn += 1
 
-    def _fire(self, due: int = 0) -> None:
+    def _began(self) -> None:
         self.under_way += 1
+        self.asked += 1
         self.work.done["requests at the limit"] += 1
+
+    def _fire(self, due: int = 0) -> None:
+        self._began()
         self.work.session.desk.fire(self.calls.next()[1], self._answered, due)
 
     def _answered(self, exchange: Exchange) -> None:
@@ -113,6 +121,7 @@ class _Scope:
         self.work.session.remember(exchange)
         if exchange.status == 429:
             self.refused = exchange
+            self.refusals += 1
             self.work.done["refusals"] += 1
 
     def _at_once(self, many: int) -> None:
@@ -150,9 +159,22 @@ class _Scope:
         self.work.nap((self.window_ns * (1.05 + 0.5 * self.rng.random()) + 2 * self.step_ns) / 1e9)
 
     def _edge(self) -> None:
-        """All but one at once, then one by one: the first is served and the second is not."""
-        self._at_once(self.count - 1)
-        self._settle()
+        """No faster than it takes to outrun the limit: with little under way, the first refusal tells what it is."""
+        began, refused = monotonic_ns(), self.refusals
+        self._one_by_one(PROBES)
+        each_ns = (monotonic_ns() - began) / PROBES
+        lanes = ceil(self.count * each_ns / min(self.window_ns / OUTRUN, LONGEST_NS))
+        if lanes > MOST_LANES:
+            self._at_once(self.count - 1 - PROBES)
+            self._settle()
+        most = self.asked + 3 * self.count
+
+        def lane() -> None:
+            while self.asked < most and self.refusals == refused and not self.work.over:
+                self._began()
+                self._answered(self.work.session.desk.ask(self.calls.next()[1]))
+
+        green.join([green.spawn(lane) for _ in range(min(lanes, MOST_LANES))])
         self._one_by_one(PROBES)
 
     def _burst(self) -> None:

@@ -40,7 +40,7 @@ def in_turns(made: Deal, stages: list[Stage], profile: Profile, users: list[User
     begin = 0.0
     for number, (slot, length) in enumerate(zip(slots, _lengths(slots, by_name, profile, users), strict=True)):
         cuts = {"cuts": "only", "traffic": "none" if few else "some"}.get(slot.name, "some")
-        reset = number > 0 and few and profile.control.reset is not None
+        reset = number > 0 and (few or len(groups) == 1) and profile.control.reset is not None
         for name, mine in slot.users.items():
             made.parts.append(Part(by_name[name], begin, begin + length, mine, 0, cuts, reset))
         begin += length

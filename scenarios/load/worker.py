@@ -14,7 +14,7 @@ from harness.run_folder import open_run
 from scenarios.load import green
 from scenarios.load.clock import AGAIN_S, Clock, now
 from scenarios.load.courier import Courier
-from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, READY, ROWS, WELCOME, digest_of
+from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, READY, ROWS, WELCOME, terms_of
 from scenarios.load.options import Address, Options
 from scenarios.load.order import order_of
 from scenarios.load.process import LoadProcess, shard
@@ -75,14 +75,14 @@ class _Worker:
         """Say who we are, and wait to be let in."""
         self._runner.send_message(HELLO, {
             "pid": os.getpid(), "host": socket.gethostname(), "worker": f"w{self._runner.worker_index}",
-            "remote": self._options.run is None, "digest": digest_of(self._profile),
+            "remote": self._options.run is None, "terms": terms_of(self._profile),
             "clock_error_ns": self._clock.error_ns,
         })  # fmt: skip
         if not self._welcome.wait(WELCOME_S):
             raise HarnessError("the master did not let this worker in", hint="Is it of another version?")
         if self._refused:
             raise HarnessError(f"the master refused this worker: {self._refused}",
-                               hint="Give all workers the profile and credentials pool of the master.")  # fmt: skip
+                               hint="Give it the harness, profile and credentials pool of the master.")  # fmt: skip
 
     def _recorder(self) -> Recorder:
         number, profile = self._runner.worker_index, self._profile

@@ -10,6 +10,8 @@ import pytest
 from harness.errors import ExitCode
 from harness.history import read_history
 from scenarios.load.clock import DRIFT, Clock, boot_id
+from scenarios.load.messages import HARNESS, differences, terms_of
+from tests.load.profiles import profile
 from tests.load.targets import finish, plan_file, profile_file, run_folder, small_target, start_load, users
 from tests.load.test_stage import BOTH, _until_recorded
 
@@ -90,6 +92,17 @@ def _port(process: subprocess.Popen[str]) -> int:
     return int(line.split(";")[0].rpartition(":")[2])
 
 
+def test_a_worker_of_another_harness_or_profile_is_told_which_it_is() -> None:
+    ours = terms_of(profile(3))
+    assert differences(ours, dict(ours)) == ""
+    assert differences(ours, terms_of(profile(3, in_flight="reject"))) == "its profile is not the master's"
+    assert differences(ours, terms_of(profile(4, in_flight="reject"))) == (
+        "its profile and credentials pool are not the master's"
+    )
+    assert differences(ours, {**ours, HARNESS: "0.1.0 (abc)"}).startswith("its harness is of version 0.1.0 (abc), the")
+    assert differences(ours, "of an earlier version").startswith("its harness is of version unknown, the master's of ")
+
+
 def test_workers_without_the_run_folder_bring_their_records_and_a_killed_one_is_named(tmp_path: Path) -> None:
     with small_target(tmp_path / "target") as target:
         path = profile_file(tmp_path, target.port, users(60, keys=20))
@@ -107,7 +120,7 @@ def test_workers_without_the_run_folder_bring_their_records_and_a_killed_one_is_
         done = finish(process, folder)
         ends = [worker.wait(30) for worker in workers]
     assert stranger.returncode == ExitCode.USAGE
-    assert "profile or credentials pool is another one" in told
+    assert "the master refused this worker: its credentials pool is not the master's" in told
     assert done.code == ExitCode.PASS, done.output
     assert ends == [-9, 0]
     (lost,) = done.facts["lost"]
