@@ -28,7 +28,8 @@ PLAIN_INTENTS: Final = (
     "any,key-missing,key-empty,key-unknown,key-foreign,token-logged-out,token-impersonator"
 )
 READ: Final = "user,key,method,channel,ref,intent,sent,received,status,outcome,error_code,challenge_id"
-_PRINTABLE: Final = r"^[\x20-\x7e]+$"
+# Letters beyond ASCII in UTF-8, as the history has their bytes: no way of reading a header takes one for another.
+_PRINTABLE: Final = r"^(?:[\x20-\x7e]|[\x{c3}-\x{df}][\x{80}-\x{bf}]|[\x{e1}-\x{ec}][\x{80}-\x{bf}]{2})+$"
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Pushes:
     `success`: answered 2xx with an id. `unknown`: it may or may not have had its effect, a 2xx without an id included.
     `refused`: answered 3xx or 4xx. What was never sent is none of the three. `entitled`: an active token with its own
     key on a documented channel that it can be sent a push on. `vague`: the exchange does not tell for sure which
-    operation it asks for (see `PLAIN_INTENTS`; an empty ref, one outside printable ASCII or longer than the target
-    takes). `op` numbers operations from 0 to `ops` - 1; a vague exchange belongs to the operation of its person that
-    was given the same id, and otherwise is an operation of its own.
+    operation it asks for (see `PLAIN_INTENTS`; an empty ref, one that is no printable text in UTF-8, or longer than the
+    target takes). `op` numbers operations from 0 to `ops` - 1; a vague exchange belongs to the operation of its person
+    that was given the same id, and otherwise is an operation of its own.
     """
 
     row: Ints
