@@ -43,9 +43,11 @@ def marks_of(pool: Pool) -> dict[str, Any]:
     return {"salt": salt, "users": users}
 
 
-def resume(folder: Path, profile: Profile) -> Resumed:
-    """The refs of the run in `folder` that `profile` can ask for; HarnessError where it is another target's or pool's,
-    is no run folder, or is damaged."""
+def resume(folder: Path, profile: Profile, now_s: float | None = None) -> Resumed:
+    """The refs of the run in `folder` that `profile` can ask for at `now_s` (since 1970, None for now).
+
+    HarnessError where it is another target's or pool's, is no run folder, is damaged, or leaves nothing to ask for.
+    """
     from harness.history import read_history
 
     run = open_run(folder)
@@ -56,13 +58,12 @@ def resume(folder: Path, profile: Profile) -> Resumed:
             hint="Refs are remembered by the target that was sent them: name a run of this one.",
         )
     known = _users_now(run, profile.pool, folder)
-    history = read_history(run.history)
-    found = _Found(known, datetime.now(UTC).timestamp(), {})
-    exchanges = list(found.kept(_left(history, run.profile)))
+    found = _Found(known, datetime.now(UTC).timestamp() if now_s is None else now_s, {})
+    exchanges = list(found.kept(_left(read_history(run.history), run.profile)))
     if not exchanges:
-        told = "; ".join(f"{reason}: {count}" for reason, count in found.left_out.items()) or "it used none"
+        told = "; ".join(f"{reason}: {count}" for reason, count in found.left_out.items())
         raise HarnessError(
-            f"--resume {folder}: leaves no ref to ask for again ({told})",
+            f"--resume {folder}: leaves no ref to ask for again ({told or 'none was issued after its last reset'})",
             hint="Name a run of the last 24 hours, such as runs/latest.",
         )
     return Resumed(exchanges, found.left_out)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from harness.run_folder import open_run
 from scenarios.conformance import ENV_PROFILE, ENV_RUN, ENV_SEED, OURS
 from scenarios.conformance.desk import Desk
 from scenarios.conformance.outcome import Outcome
-from scenarios.conformance.stage import Stage
+from scenarios.conformance.stage import Stage, UsedBefore
 
 STAGE: Final = pytest.StashKey[Stage]()
 OUTCOME: Final = pytest.StashKey[Outcome]()
@@ -94,6 +95,24 @@ def _named(request: pytest.FixtureRequest, stage: Stage) -> None:
     whole = request.node.name
     name = whole if NAME.fullmatch(whole) else whole.partition("[")[0]
     stage.begin(request.node.path.stem.removeprefix("test_"), name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test that came upon a token settled before this run begins anew with others, as long as there are any."""
+    try:
+        return (yield)
+    except UsedBefore:
+        return _again(pyfuncitem)
+
+
+def _again(item: pytest.Function) -> bool:
+    names = item._fixtureinfo.argnames
+    for _ in range(len(item.config.stash[STAGE].profile.pool.users)):
+        with contextlib.suppress(UsedBefore):
+            item.obj(**{name: item.funcargs[name] for name in names})
+            return True
+    raise UsedBefore("each fitting token is refused as a settled one is: the pool was used before")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -56,7 +56,7 @@ class Through(BaseAdapter):
         self._stage = stage
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        reply = self._stage.send(draft_of(request, self._stage.wire.prefix))
+        reply = self._stage.send(draft_of(request, self._stage.wire.prefix, self._stage.nonce))
         if not reply.status:
             raise Unanswered(reply)
         headers = HTTPHeaderDict(list(reply.answer.headers))
@@ -73,14 +73,15 @@ class Through(BaseAdapter):
         """The stage's connection is the stage's to close."""
 
 
-def draft_of(request: requests.PreparedRequest, prefix: str) -> Draft:
-    """What a prepared request asks for."""
+def draft_of(request: requests.PreparedRequest, prefix: str, nonce: str) -> Draft:
+    """What a prepared request asks for; its refs get a tail, as another run may have thought of the same ones."""
     draft = Draft(method=request.method or "", path=request.path_url.removeprefix(prefix))
     draft.headers = [(_text(name), _text(value)) for name, value in request.headers.items()]
     body = request.body or b""
     draft.body = body if isinstance(body, bytes) else str(body).encode()
     if not draft.values("content-length") and not draft.values("transfer-encoding"):
         draft.set("Content-Length", str(len(draft.body)))
+    draft.set(SPEC.ref_header, *(ref + nonce if ref else ref for ref in draft.values(SPEC.ref_header)))
     refs = draft.values(SPEC.ref_header)
     draft.ref = refs[0] if refs else None
     draft.channel = _channel(draft.path)
@@ -142,7 +143,7 @@ def send(case: Case, stage: Stage, session: requests.Session, user: User | None)
     except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL, UnicodeError):
         return  # `requests` refuses to send it; what breaks HTTP is sent raw by other scenarios
     reply = reply_of(response)
-    if reply.limited:
+    if reply.limited or reply.used_before:
         return
     checks: list[Any] = [case_allows_answer]
     if reply.intent not in GATEWAY and reply.draft.method != "HEAD":

@@ -32,6 +32,7 @@ class Ledger:
         self._spent: dict[int, list[Spent]] = defaultdict(list)
         self._settled: dict[int, str] = {}
         self._doubtful: set[int] = set()
+        self._served: set[int] = set()
         self._pending: dict[int, list[Spent]] = defaultdict(list)
 
     def forget(self) -> None:
@@ -49,6 +50,9 @@ class Ledger:
         if operation in self.known or exchange.challenge_id in self.ids:
             return
         spent = Spent(exchange.sent, exchange.received, exchange.outcome == "ok")
+        if spent.sure and user.index not in self._settled:
+            self._served.add(user.index)
+            self._doubtful.discard(user.index)
         self._spent[self._scope(user)].append(spent)
         if operation and not spent.sure:
             self.perhaps.add(operation)
@@ -64,6 +68,10 @@ class Ledger:
             self._settled[user.index] = f"after-{how}"
         else:
             self._doubtful.add(user.index)
+
+    def known_state(self, user: User) -> bool:
+        """Whether this run has seen in which state the token is, or made it so."""
+        return user.index in self._served | self._doubtful | set(self._settled)
 
     def doubt(self, user: User) -> None:
         """This token turned out to be in another state than it was left in, as by an earlier run."""

@@ -1,6 +1,5 @@
 """The rows of the matrix: every value alone on every channel, and every two values of different dimensions together."""
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -67,9 +66,9 @@ def _together(first: Value, second: Value) -> bool:
     return first.paired and second.paired and "plain" in (first.role, second.role)
 
 
-def draft_of(row: Row, desk: Desk, seed: int) -> Draft:
+def draft_of(row: Row, desk: Desk) -> Draft:
     """The request of a row; skips the test where the pool has nobody to make it."""
-    unique = f"{random.Random(f'{seed} {row.id}').getrandbits(64):016x}"  # noqa: S311  (to be the same again)
+    unique = desk.stage.ref(row.id)
     user = desk.next(row.channel) if row.role == "plain" else desk.find(row.role, row.channel)
     draft = draft_for(user, row.channel, unique)
     setting = Setting(desk, user, row.channel, unique)

@@ -11,13 +11,14 @@ import pytest
 
 from harness.answer import Answer as Read
 from harness.answer import read_answer
-from harness.case import INTENTS, allows
+from harness.case import INTENTS, allowed_for, allows
 from harness.control import ControlClient
 from harness.errors import ExitCode
 from harness.history import Exchange, Recorder, outcome_of
 from harness.pool import User
 from harness.profile import Profile
 from harness.redact import Redactor
+from harness.run_folder import open_run
 from harness.spec import load_spec
 from scenarios.conformance import OURS
 from scenarios.conformance.classify import intents_of, key_number, token_user
@@ -46,6 +47,10 @@ class CaseFailed(AssertionError):  # noqa: N818  (what pytest prints reads bette
     """A case was answered otherwise than it allows."""
 
 
+class UsedBefore(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+    """A token was refused as a settled one is before it was ever served: the pool was used before; ask another one."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """One request and what came of it."""
@@ -57,6 +62,7 @@ class Reply:
     allowed: tuple[str, ...]
     user: User | None
     case: str
+    used_before: bool = False
 
     @property
     def status(self) -> int:
@@ -92,6 +98,8 @@ class Stage:
         self.profile = profile
         self.run = run
         self.seed = seed
+        # A target remembers refs for a day: no other run may have sent the same ones, with whatever seed.
+        self.nonce = hashlib.sha256(str(open_run(run).facts.get("started")).encode()).hexdigest()[:8]
         self.usable = usable
         self.spec = load_spec()
         self.redactor = Redactor(profile.secrets())
@@ -112,8 +120,8 @@ class Stage:
         self.scenario, self.case, self.sent_in_case = scenario, case, 0
 
     def ref(self, name: str) -> str:
-        """A reference of 16 hexadecimal letters for this test and name, the same again with the same seed."""
-        text = f"{self.seed} {self.case} {name}"
+        """A reference of 16 hexadecimal letters for this test and name, which no other run sends."""
+        text = f"{self.nonce} {self.seed} {self.case} {name}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def send(
@@ -147,7 +155,10 @@ class Stage:
         self.pace.note(person, key, answer.received)
         read = read_answer(answer.status, answer.header("content-type") or "", answer.body)
         read = read if draft.method != "HEAD" and answer.status else Read("", "", "")
-        reply = Reply(draft, answer, read, intent, allowed or outcomes, user, self.case)
+        used_before = not allowed and self._used_before(user, outcomes, answer.status, read.error_code)
+        if used_before:
+            intent, outcomes = self._expected(draft, user)
+        reply = Reply(draft, answer, read, intent, allowed or outcomes, user, self.case, used_before)
         self._record(reply, key, operation)
         self.last = reply
         return reply
@@ -166,6 +177,17 @@ class Stage:
             if operation in self.ledger.perhaps:
                 sure, unsure = set(), unsure | sure
         return judged_as(intents | sure, self.profile, unsure)
+
+    def _used_before(self, user: User | None, outcomes: tuple[str, ...], status: int, code: str) -> bool:
+        """Whether a token that was never served in this run is refused as if settled; it counts as doubtful then."""
+        if user is None or user.state != "active" or self.ledger.known_state(user):
+            return False
+        as_settled = (*allowed_for("after-accept", self.profile), *allowed_for("after-decline", self.profile))
+        served = allows(outcomes, 200) and not allows(outcomes, status, code)
+        if not served or not allows(as_settled, status, code):
+            return False
+        self.ledger.doubt(user)
+        return True
 
     def _reach(self, draft: Draft) -> Answer:
         """Send it, waiting for a target that is away for a moment; end the stage where it is away for good."""
@@ -222,6 +244,8 @@ class Stage:
         __tracebackhide__ = True
         if reply.limited:
             pytest.skip(f"a limit refused first ({reply.status} {reply.read.error_code}); its rules look at that")
+        if reply.used_before:
+            raise UsedBefore("each fitting token is refused as a settled one is: the pool was used before")
         self._lost(reply)
         problem = self.problem(reply)
         if problem:

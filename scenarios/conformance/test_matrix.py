@@ -12,9 +12,9 @@ DOUBLE = double_rows(channels_for_rows())
 
 @pytest.mark.parametrize("row", SINGLE, ids=lambda row: row.id)
 def test_one(row: Row, stage: Stage, desk: Desk) -> None:
-    stage.check(stage.send(draft_of(row, desk, stage.seed)))
+    stage.check(stage.send(draft_of(row, desk)))
 
 
 @pytest.mark.parametrize("row", DOUBLE, ids=lambda row: row.id)
 def test_two(row: Row, stage: Stage, desk: Desk) -> None:
-    stage.check(stage.send(draft_of(row, desk, stage.seed)))
+    stage.check(stage.send(draft_of(row, desk)))

@@ -62,6 +62,9 @@ def walk_of(stage: Stage, desk: Desk) -> type[RuleBasedStateMachine]:
 
         def _send(self, channel: str, ref: str | None) -> Reply:
             reply = stage.send(draft_for(self.user, channel, ref))
+            if reply.used_before:
+                self.user = desk.find()
+                return self._send(channel, ref)
             problem = "" if reply.limited else stage.problem(reply)
             if problem:
                 raise CaseFailed(stage.failure(reply, problem))

@@ -43,13 +43,24 @@ def profile_file(folder: Path, base_url: str, rows: list[dict[str, Any]] | None 
 def command(profile: Path, out: Path, *extra: str, seed: int = 1) -> tuple[list[str], dict[str, str]]:
     """Command line and environment of a stage, with its run folder made."""
     create(out, "test", load_profile(profile), seed=seed, command="test")
+    return arguments(profile, out, *extra, seed=seed)
+
+
+def arguments(profile: Path, out: Path, *extra: str, seed: int = 1) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of a stage in a run folder that is there already."""
     env = {"STEPUP_PROFILE": str(profile), "STEPUP_RUN": str(out), "STEPUP_SEED": str(seed)}
     cache = ["-o", f"cache_dir={out / 'cache'}"]
     return [sys.executable, *pytest_arguments(seed, [*cache, *extra])], {**os.environ, **env}
 
 
 def run(profile: Path, out: Path, *extra: str, seed: int = 1) -> Done:
-    argv, env = command(profile, out, *extra, seed=seed)
+    create(out, "test", load_profile(profile), seed=seed, command="test")
+    return run_in(profile, out, *extra, seed=seed)
+
+
+def run_in(profile: Path, out: Path, *extra: str, seed: int = 1) -> Done:
+    """The stage in a run folder that is there already."""
+    argv, env = arguments(profile, out, *extra, seed=seed)
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LIMIT_S)
     return Done(done.returncode, done.stdout + done.stderr, _told(out), out)
 
