@@ -209,6 +209,8 @@ def _told(run: _Run, name: str, ended: Ended, abort: str) -> set[ExitCode]:
     facts: dict[str, Any] = {"exit": ended.exit, "seconds": round(ended.seconds, 2), "timed_out": ended.timed_out}
     run.folder.facts["stages"][name] = facts
     codes: set[ExitCode] = set()
+    if name == "conformance" and ended.exit == ExitCode.FAILED:
+        facts["failed_checks"] = _failed_checks(run)
     if abort:
         facts |= {"aborted": True, "note": f"ended after {ended.seconds:.0f} s: {abort}"}
     elif ended.timed_out:
@@ -223,6 +225,15 @@ def _told(run: _Run, name: str, ended: Ended, abort: str) -> set[ExitCode]:
         run.screen.note(f"{name}: {facts['note']}")
     run.folder.save()
     return codes
+
+
+def _failed_checks(run: _Run) -> int:
+    """How many checks of the conformance stage failed, told at once: without a broken rule they count all the same."""
+    told = run.folder.read("conformance.json")
+    failed, failures = int(told.get("failed", 0)), told.get("failures") or [{"message": ""}]
+    first = str(failures[0]["message"]).partition("\n")[0][:200]
+    run.screen.note(f"conformance: {failed:,} check{'s' if failed != 1 else ''} failed, the first: {first}")
+    return failed
 
 
 def _stage(run: _Run, name: str, argv: list[str], limit_s: float) -> Stage:

@@ -35,9 +35,17 @@ def codes(verdicts: list[Verdict], facts: dict[str, Any], gates: list[dict[str, 
         found.add(ExitCode.GATE)
     if aborted:
         found.discard(ExitCode.INCONCLUSIVE)  # what was not decided was not, because a gate ended the run
+    if failed_checks(verdicts, facts):
+        found.add(ExitCode.INCONCLUSIVE)
     if any(stage.get("exit") == ExitCode.UNREACHABLE for stage in stages):
         found.add(ExitCode.UNREACHABLE)
     return found
+
+
+def failed_checks(verdicts: list[Verdict], facts: dict[str, Any]) -> int:
+    """How many checks of the conformance stage failed where no rule is broken: nobody knows why, so it is no pass."""
+    failed = int(facts.get("stages", {}).get("conformance", {}).get("failed_checks", 0))
+    return 0 if any(one.status == "fail" for one in verdicts) else failed
 
 
 def allowed_failures(verdicts: list[Verdict], facts: dict[str, Any]) -> set[str]:
@@ -80,7 +88,9 @@ def outcome(
         "exit_code": int(code),
         "meaning": MEANING[code],
         "title": _title(code, exchanges),
-        "sentence": " ".join(_sentences(verdicts, gates, undecided, exchanges, allowed)),
+        "sentence": " ".join(
+            [*_sentences(verdicts, gates, undecided, exchanges, allowed), *_checks(failed_checks(verdicts, facts))]
+        ),
         "allowances": list(allowance_sentences(verdicts, facts)),
         "partial": _partial(facts),
         "undecided": undecided,
@@ -131,6 +141,11 @@ def _sentences(
     if undecided:
         told.append(f"Not decided, though a pass needs it: {_few(undecided)}.")
     return told
+
+
+def _checks(failed: int) -> list[str]:
+    checks = "1 check" if failed == 1 else f"{failed:,} checks"
+    return [f"{checks} of the conformance stage failed, and no rule says why: see conformance.log."] if failed else []
 
 
 def _kept(kept: int, of: int, exchanges: int, allowed: set[str]) -> str:
