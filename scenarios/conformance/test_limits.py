@@ -1,6 +1,7 @@
 """The limit of challenges: reached exactly, by new operations alone, and for nobody else."""
 
 import time
+from typing import Literal
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_limit_is_the_persons(stage: Stage, desk: Desk) -> None:
     """Another login of the same person does not start a limit of its own."""
     user = desk.with_two_logins()
     desk.drive(user, user.usable[0])
+    stage.check(stage.send(draft_for(desk.login_beside(user), user.usable[0], stage.ref("beside"))))
+
+
+@pytest.mark.parametrize("how", ["accept", "decline"])
+def test_settling_gives_nothing_back(how: Literal["accept", "decline"], stage: Stage, desk: Desk) -> None:
+    """A challenge counts whatever becomes of it: the person's other token finds the limit reached."""
+    user = desk.with_two_logins()
+    first = issue(stage, user, user.usable[0], stage.ref("first"))
+    desk.drive(user, user.usable[0])
+    desk.settled(first, how)
     stage.check(stage.send(draft_for(desk.login_beside(user), user.usable[0], stage.ref("beside"))))
 
 
