@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -67,14 +67,15 @@ def judge_in_parts(
     profile: Profile,
     run: Run = UNKNOWN_RUN,
     *,
+    local: Executor | None = None,
     examiners: Executor | None = None,
     a_part: int = A_PART,
     spent: Counter[str] | None = None,
 ) -> list[Verdict]:
     """The verdict of every rule over the history in `folder`, which is split up beside it meanwhile.
 
-    `examiners` are processes that need no access to this machine's disk, such as those of a Dask cluster; left out:
-    some on this machine. `a_part` is about how many exchanges one of them takes at once. In `spent` is added up for how
+    `local` are processes of this machine; left out: some are started. `examiners` need no access to its disk, as those
+    of a Dask cluster; left out: the local ones do their work. `a_part` is about how many exchanges one of them takes at once. In `spent` is added up for how
     many seconds of all processes each rule was looked at.
     """
     seen = survey(folder)
@@ -84,10 +85,10 @@ def judge_in_parts(
     spent = Counter() if spent is None else spent
     with tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place:
         parts = Parts(Path(place), max(-(-size // a_part), 1), size)
-        with _processes() as local:
-            _split(seen, parts, persons, local)
+        with _processes() if local is None else nullcontext(local) as workers:
+            _split(seen, parts, persons, workers)
             del seen
-            found = _examined(parts, facts, profile, examiners, local, spent)
+            found = _examined(parts, facts, profile, examiners, workers, spent)
         return _verdicts(found, _whole(parts, facts), profile, run, spent)
 
 

@@ -42,7 +42,7 @@ class Parts:
     def table(self, part: int) -> tuple[pa.Table, Ints, Ints]:
         """The exchanges of a part in order, their numbers in the whole, and the places of the guests among them."""
         guests = self._visitors[part]
-        tables = [self._file(path) for which in (part, self.count) for path in self._paths(which)]
+        tables = [_empty(), *(self._file(path) for which in (part, self.count) for path in self._paths(which))]
         tables += [self._taken(guests, [*SCHEMA.names, NUMBER])] if len(guests) else []
         table = pa.concat_tables(tables).unify_dictionaries()
         numbers = table[NUMBER].to_numpy()
@@ -57,7 +57,7 @@ class Parts:
     def control(self) -> pd.DataFrame:
         """The control calls of all parts by their numbers."""
         calls = [self._file(path).filter(pc.field("operation") != "push") for path in self._paths()]
-        frame = pa.concat_tables(calls).unify_dictionaries().to_pandas()
+        frame = pa.concat_tables([_empty(), *calls]).unify_dictionaries().to_pandas()
         return frame.set_index(NUMBER).sort_index()
 
     def at(self, numbers: Ints, names: list[str]) -> pd.DataFrame:
@@ -81,7 +81,7 @@ class Parts:
                 there = np.searchsorted(numbers := table[NUMBER].to_numpy(), mine)
                 there = there[np.append(numbers, -1)[there] == mine]
                 found.append(table.take(pa.array(there, pa.int64())))
-        return pa.concat_tables(found).unify_dictionaries() if found else _empty().select(names)
+        return pa.concat_tables([_empty().select(names), *found]).unify_dictionaries()
 
     def _paths(self, part: int | None = None) -> list[Path]:
         return sorted(self.folder.glob("*.arrow" if part is None else f"{part:05d}-*.arrow"))
@@ -163,7 +163,7 @@ def link(parts: Parts) -> None:
         part_of[keys["number"]] = keys["part"]
     np.save(parts.folder / "part_of.npy", part_of)
     found: list[pd.DataFrame] = [*_sharing(paths), *_settling(paths, parts.count)]
-    guests = pd.concat([pd.DataFrame({"for": [], "number": []}, dtype=np.int64), *found])
+    guests = pd.concat([_nothing("for", "number"), *found])
     visitors = {str(part): np.zeros(0, np.int64) for part in range(parts.count)}
     for part, rows in guests.groupby("for")["number"]:
         visitors[str(part)] = np.unique(rows.to_numpy(np.int64))
@@ -203,24 +203,42 @@ def _having(keys: dict[str, Any], name: str, values: Any) -> pd.DataFrame:
     """The pushes whose `name` is one of the sorted values."""
     place = np.minimum(np.searchsorted(values, keys[name]), len(values) - 1)
     chosen = (values[place] == keys[name]) & keys["push"]
-    return pd.DataFrame({one: keys[one][chosen] for one in (name, "part", "number")})
+    return pd.DataFrame({one: column[chosen] for one, column in keys.items()})
 
 
 def _settling(paths: list[Path], count: int) -> Iterator[pd.DataFrame]:
-    """The settles of challenges that persons of other parts were given, or of which nobody knows whose they were."""
+    """The settles of challenges that persons of other parts were given, or of which nobody knows whose they were.
+
+    With each settle come all that was given the same challenge, and what else was sent for the same calls.
+    """
     wanted = ("id", "part", "number", "settle")
-    calls = pd.concat(
-        [pd.DataFrame({name: keys[name][keys["settle"]] for name in wanted}) for keys in _each(paths, *wanted)]
-        or [pd.DataFrame({name: [] for name in wanted})]
-    )
+    calls = pd.concat([pd.DataFrame(keys)[keys["settle"]] for keys in _each(paths, *wanted)] or [_nothing(*wanted)])
     if not len(calls):
         return
     ids = np.unique(calls["id"].to_numpy())
-    given = pd.concat([_having(keys, "id", ids) for keys in _each(paths, "id", "part", "number", "push")])
-    given = given[given["id"] != 0][["id", "part"]].drop_duplicates()
-    elsewhere = calls.merge(given, on="id", suffixes=("", "_for"))
-    elsewhere = elsewhere[elsewhere["part"] != elsewhere["part_for"]]
-    yield pd.DataFrame({"for": elsewhere["part_for"], "number": elsewhere["number"]}).astype(np.int64)
-    stray = calls[(calls["part"] == count + NOBODYS) & ~calls["number"].isin(elsewhere["number"])]["number"]
+    given = pd.concat([_having(keys, "id", ids) for keys in _each(paths, *wanted, "push", "ref")])
+    given = given[given["id"] != 0]
+    both = pd.concat([calls[["id", "part"]], given[["id", "part"]]]).drop_duplicates()
+    several = both["id"][both["id"].duplicated()].unique()
+    if len(several):
+        yield _elsewhere(paths, calls[calls["id"].isin(several)], given[given["id"].isin(several)], both, count)
+    stray = calls[(calls["part"] == count + NOBODYS) & ~calls["id"].isin(given["id"])]["number"]
     for part in range(count):
         yield pd.DataFrame({"for": part, "number": stray}).astype(np.int64)
+
+
+def _elsewhere(
+    paths: list[Path], calls: pd.DataFrame, given: pd.DataFrame, both: pd.DataFrame, count: int
+) -> pd.DataFrame:
+    """What the parts that have to do with some challenges need of each other."""
+    refs = np.unique(given["ref"].to_numpy())
+    named = pd.concat([_having(keys, "ref", refs) for keys in _each(paths, "ref", "part", "number", "push")])
+    same_call = given[given["ref"] != 0][["id", "ref", "part"]].merge(named, on=["ref", "part"])
+    rows = pd.concat([one[["id", "part", "number"]] for one in (calls, given, same_call)]).drop_duplicates()
+    parts = both[both["part"] < count].rename(columns={"part": "for"})
+    needed = parts.merge(rows, on="id")
+    return needed[needed["for"] != needed["part"]][["for", "number"]].astype(np.int64)
+
+
+def _nothing(*names: str) -> pd.DataFrame:
+    return pd.DataFrame({name: np.zeros(0, np.int64) for name in names})
