@@ -83,7 +83,7 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     answered = causes[REASONS.index("answered")] >= 0
     known = (cause >= 0) & ~_allowed(pushes, place, answered, profile)
     if profile.policy.concurrent_duplicate == "conflict":
-        working = _being_worked_on(pushes, place, life, profile, apart_ns(history))
+        working = _being_worked_on(pushes, place, profile, apart_ns(history))
         known &= (pushes.status[place] != 409) | ~working
     # Where the cause itself proves as much as what was found, nothing else is needed.
     proof = np.where(standing.proves(cause, place, proof), cause, proof)
@@ -146,11 +146,12 @@ def _allowed(pushes: Pushes, place: Ints, answered: Flags, profile: Profile) -> 
     return allowed
 
 
-def _being_worked_on(pushes: Pushes, place: Ints, life: Ints, profile: Profile, apart: int) -> Flags:
-    """Whether another exchange of the same life may have been under way at the time of each place."""
-    rows = np.flatnonzero(np.isin(life, life[place]) & (life >= 0))
+def _being_worked_on(pushes: Pushes, place: Ints, profile: Profile, apart: int) -> Flags:
+    """Whether another exchange of the same operation may have been under way at the time of each place."""
+    op = np.where(pushes.vague, -1, pushes.op)
+    rows = np.flatnonzero(np.isin(op, op[place]) & (op >= 0))
     over = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
-    begun = count_until(life[rows], pushes.sent[rows], life[place], pushes.received[place] + apart)
-    ended = count_until(life[rows], over[rows], life[place], pushes.sent[place] - 1 - apart)
+    begun = count_until(op[rows], pushes.sent[rows], op[place], pushes.received[place] + apart)
+    ended = count_until(op[rows], over[rows], op[place], pushes.sent[place] - 1 - apart)
     others: Flags = begun - ended > 1
     return others

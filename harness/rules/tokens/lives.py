@@ -16,9 +16,10 @@ from harness.rules.reading.operations import (
     Ints,
     Pushes,
     Resets,
+    apart_ns,
+    everyone_of,
     late,
     once_a_history,
-    pushes_of,
     resets_of,
 )
 
@@ -155,7 +156,9 @@ class Lives:
 @once_a_history
 def lives_of(history: History, profile: Profile) -> Lives:
     """The lives of the pool's tokens in a history."""
-    pushes = pushes_of(history, profile)
+    pushes, apart = everyone_of(history, profile), apart_ns(history) // 2
+    # Each clock may be wrong by half of what two may be apart; so nothing surely came before what another machine saw.
+    pushes = replace(pushes, sent=pushes.sent - apart, received=pushes.received + apart)
     kind = _kinds(pushes, len(profile.pool.users))
     answered = pushes.success | pushes.refused | (pushes.status == 200)
     until = np.where(answered, pushes.received, late(pushes.received, profile))
@@ -165,9 +168,14 @@ def lives_of(history: History, profile: Profile) -> Lives:
     pushes, kind, until = pushes.where(chosen), kind[chosen], until[chosen]
     operations, resets = _operations(pushes, kind, until), resets_of(history, profile)
     settles, stray = _settles(history, profile, pushes, kind)
+    settles, stray = replace(settles, start=settles.start - apart, end=settles.end + apart), stray - apart
     control = history.control
     resetting = ((control["operation"] == "reset") & (control["outcome"] == "ok")).to_numpy()
-    forgot = control["received"].to_numpy(np.int64)[resetting]
+    forgot = control["received"].to_numpy(np.int64)[resetting] + 2 * apart
+    if history.guests is not None:  # they say whose a challenge is, and are judged elsewhere themselves
+        own = ~history.guest(pushes.row)
+        operations.token[np.setdiff1d(np.arange(pushes.ops), pushes.op[own])] = NONE
+        pushes, kind, until = pushes.where(own), kind[own], until[own]
     lives = Lives(pushes, kind, until, operations, settles, resets, forgot, promises_of(profile), stray)
     settles.sure[:] &= ~_moot(lives)
     return lives
