@@ -77,7 +77,7 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     proof = standing.proof(place)
     place, proof = place[proof >= 0], proof[proof >= 0]
     life = np.where(clear, pairs(pushes.op, era), -1)
-    causes = _causes(pushes, place, life)
+    causes = _causes(pushes, place, life, apart_ns(history))
     reason = (causes >= 0).argmax(axis=0)
     cause = causes[reason, np.arange(len(place))]
     answered = causes[REASONS.index("answered")] >= 0
@@ -101,19 +101,22 @@ def _refused_for_no_other_reason(pushes: Pushes, profile: Profile) -> Flags:
     return chosen
 
 
-def _causes(pushes: Pushes, place: Ints, life: Ints) -> Ints:
-    """For each of REASONS a row: the exchange that makes it the reason of each refusal, or -1."""
+def _causes(pushes: Pushes, place: Ints, life: Ints, apart: int) -> Ints:
+    """For each of REASONS a row: the exchange that makes it the reason of each refusal, or -1.
+
+    It surely came so early, however far `apart` (ns) the clocks of the two machines are.
+    """
     success = pushes.success & (life >= 0)
     lost = pushes.unknown & (pushes.status == 0) & (life >= 0)
     sent, received = pushes.sent, pushes.received
 
     def before(key: Ints, chosen: Flags) -> Ints:
         first = earliest(key, received, chosen)[key[place]]
-        return np.where((first >= 0) & (received[first] < sent[place]), first, -1)
+        return np.where((first >= 0) & (received[first] + apart < sent[place]), first, -1)
 
     def begun(key: Ints, chosen: Flags) -> Ints:
         first = earliest(key, sent, chosen)[key[place]]
-        return np.where((first >= 0) & (sent[first] <= received[place]), first, -1)
+        return np.where((first >= 0) & (sent[first] + apart <= received[place]), first, -1)
 
     elsewhere = begun(pushes.ref, success)
     return np.stack(
