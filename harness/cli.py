@@ -126,12 +126,13 @@ def load(plan: Path | None, **flags: Any) -> None:
 @FOLDER
 @REQUIRE
 @ALLOW
+@click.option("--dask", metavar="ADDRESS", default="", help="Let the workers of this Dask scheduler do the work.")
 @QUIET
-def judge(folder: Path, require: tuple[str, ...], allow: tuple[str, ...], quiet: bool) -> None:
+def judge(folder: Path, require: tuple[str, ...], allow: tuple[str, ...], dask: str, quiet: bool) -> None:
     """Decide every rule over the history in run folder DIR; needs no target."""
     from harness.verbs import judge_folder
 
-    _conclude(judge_folder(folder, list(require), _allowances(allow)), folder, quiet=quiet)
+    _conclude(judge_folder(folder, list(require), _allowances(allow), dask), folder, quiet=quiet)
 
 
 @cli.command()

@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from harness.history import History
+from harness.errors import HarnessError
+from harness.history import History, read_history
 from harness.history.parts import Parts, link, scatter
-from harness.history.reader import Ints
+from harness.history.reader import Ints, with_earlier
 from harness.history.recorder import Tally
-from harness.history.survey import Survey, survey
-from harness.judge import UNKNOWN_RUN, broken, verdict_from
+from harness.history.survey import Survey, size_of, survey
+from harness.judge import UNKNOWN_RUN, broken, judge, verdict_from
 from harness.profile import Profile
 from harness.reproduce import Run
 from harness.rules import RULES, Finding
@@ -35,8 +37,10 @@ from harness.rules.registry import concluded, merged
 from harness.rules.run import gaps_of
 from harness.verdict import Verdict
 
+LARGE: Final = 500_000  # exchanges; up to here one table takes less than processes need to start
 A_PART: Final = 250_000  # exchanges; judging them takes a process some 300 MB
 MOST_WORKERS: Final = 4  # so that all of them stay within two gigabytes
+DASK_WAITS: Final = "10s"  # for a scheduler to answer
 AHEAD: Final = 2  # parts by worker that are under way at once
 
 
@@ -60,6 +64,27 @@ class Facts:
     tallies: tuple[Tally, ...]
     gaps: tuple[str, ...]
     wall_offset_ns: int
+    earlier: pd.DataFrame | None = None
+
+    def earlier_of(self, persons: Persons, users: Ints) -> pd.DataFrame | None:
+        """What an earlier run was answered for the persons of these tokens."""
+        if self.earlier is None:
+            return None
+        whose = persons(self.earlier["user"].to_numpy(np.int64))
+        return self.earlier[np.isin(whose, persons(users))]
+
+
+def judge_folder(folder: Path, profile: Profile, run: Run = UNKNOWN_RUN, *, dask: str = "") -> list[Verdict]:
+    """The verdict of every rule over the history in `folder`, in one table or in parts as its size asks for.
+
+    `dask` is the address of a scheduler whose workers are to look at the parts, '' where this machine is to.
+    """
+    if dask:
+        with cluster(dask) as examiners:
+            return judge_in_parts(folder, profile, run, examiners=examiners)
+    if size_of(folder) > LARGE:
+        return judge_in_parts(folder, profile, run)
+    return judge(read_history(folder), profile, seed=run.seed, command=run.command)
 
 
 def judge_in_parts(
@@ -75,11 +100,13 @@ def judge_in_parts(
     """The verdict of every rule over the history in `folder`, which is split up beside it meanwhile.
 
     `local` are processes of this machine; left out: some are started. `examiners` need no access to its disk, as those
-    of a Dask cluster; left out: the local ones do their work. `a_part` is about how many exchanges one of them takes at once. In `spent` is added up for how
-    many seconds of all processes each rule was looked at.
+    of a Dask cluster; left out: the local ones do their work. `a_part` is about how many exchanges one of them takes at
+    once. In `spent` is added up for how many seconds of all processes each rule was looked at.
     """
     seen = survey(folder)
-    facts = Facts(seen.tallies, gaps_of(History(seen.shards, seen.tallies, seen.gaps)), seen.wall_offset_ns)
+    begun = with_earlier(History(seen.shards, seen.tallies, seen.gaps, seen.wall_offset_ns), folder)
+    facts = Facts(seen.tallies, gaps_of(begun), seen.wall_offset_ns, begun.earlier)
+    del begun
     persons = persons_in(profile)
     size = len(seen.place)
     spent = Counter() if spent is None else spent
@@ -97,6 +124,25 @@ def persons_in(profile: Profile) -> Persons:
     known = np.array([user.person for user in profile.pool.users], np.int64)
     programmes = [user.programme for user in profile.pool.users]
     return Persons(known, 1 + max([*known.tolist(), *programmes], default=-1))
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """The workers of the Dask cluster with this scheduler; HarnessError where there is none."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise HarnessError("--dask: Dask is not installed", hint="pip install 'stepup-harness[dask]'") from error
+    try:
+        client = Client(address, timeout=DASK_WAITS)
+    except (OSError, ValueError) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        hint = "It takes the address of a scheduler, such as tcp://10.0.0.1:8786: dask scheduler."
+        raise HarnessError(f"--dask {address}: no scheduler answers: {told}", hint=hint) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise HarnessError(f"--dask {address}: the cluster has no workers", hint=f"dask worker {address}")
+        yield client.get_executor(pure=False)
 
 
 @contextmanager
@@ -166,10 +212,13 @@ def examine_part(parts: Parts, part: int, facts: Facts, profile: Profile) -> See
 
 def examine(table: pa.Table, numbers: Ints, guests: Ints, facts: Facts, profile: Profile) -> Seen:
     """What the exchanges of some persons show of each rule that asks for no others, and the columns of their pushes."""
+    frame = table.to_pandas()
+    own = np.delete(frame["user"].to_numpy(np.int64), guests)
     history = History(
-        table.to_pandas(), facts.tallies, facts.gaps, facts.wall_offset_ns, numbers=numbers, guests=guests
-    )
-    del table
+        frame, facts.tallies, facts.gaps, facts.wall_offset_ns, facts.earlier_of(persons_in(profile), own),
+        numbers=numbers, guests=guests,
+    )  # fmt: skip
+    del table, own
     pushes, columns = pushes_of(history, profile), io.BytesIO()
     keep(pushes, history.number(pushes.row), columns)
     seen = Seen({}, columns.getvalue(), Counter())
@@ -195,7 +244,7 @@ def _numbered(finding: Finding, history: History) -> Finding:
 def _whole(parts: Parts, facts: Facts) -> Whole:
     columns = together([parts.folder / f"{part:05d}.npz" for part in range(parts.count)], parts.size, parts.at)
     return Whole(
-        parts.control(), facts.tallies, facts.gaps, facts.wall_offset_ns,
+        parts.control(), facts.tallies, facts.gaps, facts.wall_offset_ns, facts.earlier,
         columns=columns, total=parts.size, fetch=parts.at,
     )  # fmt: skip
 
@@ -218,4 +267,4 @@ def _verdicts(
     return made
 
 
-__all__ = ["A_PART", "Facts", "Persons", "examine", "examine_part", "judge_in_parts", "persons_in"]
+__all__ = ["A_PART", "Facts", "Persons", "examine", "examine_part", "judge_folder", "judge_in_parts", "persons_in"]

@@ -22,13 +22,15 @@ SUMMARY = "summary.json"
 SENDERS = ("conformance", "load")  # stages that leave a file on how they went
 
 
-def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] = ()) -> set[ExitCode]:
+def judge_folder(
+    folder: Path, require: list[str], allow: tuple[Allowance, ...] = (), dask: str = ""
+) -> set[ExitCode]:
     """Judge the history of a run folder and write verdicts.json; the codes that apply besides the verdicts'.
 
-    What is required and allowed stays in run.json, where the reports find it.
+    What is required and allowed stays in run.json, where the reports find it. `dask`: see `parted.judge_folder`.
     """
-    from harness.history import read_history
-    from harness.judge import judge
+    from harness.parted import judge_folder as judge
+    from harness.reproduce import Run
 
     run = open_run(folder)
     if require:
@@ -40,9 +42,8 @@ def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] 
     if require or allow:
         run.save()
     facts = run.facts
-    verdicts = judge(
-        read_history(run.history), run.profile, seed=facts.get("seed", 0), command=facts.get("command", "")
-    )
+    started = Run(facts.get("seed", 0), facts.get("command", ""))
+    verdicts = judge(run.history, run.profile, started, dask=dask)
     write_json(folder / VERDICTS, to_json(verdicts))
     return _interrupted(run)
 

@@ -85,10 +85,10 @@ def read_history(folder: Path) -> History:
         raise HarnessError(f"history {folder}: no such folder", hint="Name a run folder, such as runs/latest.")
     table, offset = _table(folder, gaps)
     tallies = read_tallies(folder, gaps)
-    return _with_earlier(history_of(table, tuple(tallies), tuple(gaps.sentences), offset), folder)
+    return with_earlier(history_of(table, tuple(tallies), tuple(gaps.sentences), offset), folder)
 
 
-def _with_earlier(history: History, folder: Path) -> History:
+def with_earlier(history: History, folder: Path) -> History:
     try:
         return replace(history, earlier=read_earlier(folder, history.wall_offset_ns))
     except (OSError, ValueError, TypeError) as error:

@@ -123,7 +123,10 @@ class Whole(History):
         return self.total
 
     def at(self, rows: Ints, names: list[str]) -> pd.DataFrame:
-        return self.fetch(rows, names)
+        ours = self.fetch(rows[rows >= 0], names)
+        if self.earlier is None or (rows >= 0).all():
+            return ours
+        return pd.concat([self.earlier.loc[rows[rows < 0], names], ours]).loc[rows]
 
     @property
     def with_earlier(self) -> History:
