@@ -46,6 +46,14 @@ class ControlClient:
         """Make the target forget limits and challenges; False where it has no such call or refused."""
         return self._profile.control.reset is not None and self._call("reset", self._profile.control.reset)[0]
 
+    def kill(self) -> bool:
+        """Make one of the target's processes end at once; nobody may be left to answer, so False says nothing."""
+        return self._profile.control.kill is not None and self._call("kill", self._profile.control.kill)[0]
+
+    def stall(self) -> bool:
+        """Make one of the target's processes stand still for a while."""
+        return self._profile.control.stall is not None and self._call("stall", self._profile.control.stall)[0]
+
     def pushes(self) -> int | None:
         """How many pushes the target has sent so far; None where it cannot tell."""
         template = self._profile.control.pushes

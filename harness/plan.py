@@ -13,7 +13,14 @@ BUNDLED: Final = Path(__file__).parent.parent / "scenarios" / "plans"
 DEFAULT: Final = "default"
 LONGEST_S: Final = 7 * 86400.0  # a soak of a week; longer is a slip of the unit
 WEIGHTS: Final = {"replay": 80.0, "fresh": 14.0, "near": 3.0, "refused": 3.0}
-SHARES: Final = {"background": 4.0, "idempotency": 3.0, "rate-limit": 1.0, "challenge-limit": 1.5, "lifecycle": 1.5}
+SHARES: Final = {
+    "background": 4.0,
+    "idempotency": 3.0,
+    "rate-limit": 1.0,
+    "challenge-limit": 1.5,
+    "lifecycle": 1.5,
+    "chaos": 1.5,
+}
 TWO_RATES: Final = ("ramp", "step", "spike", "search")
 
 

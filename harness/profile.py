@@ -79,6 +79,8 @@ class Control:
     decline: str | None = None
     pushes: str | None = None
     reset: str | None = None
+    kill: str | None = None
+    stall: str | None = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 

@@ -1,5 +1,8 @@
-"""The simulator beside the operation: accepts and declines challenges, counts pushes, forgets limits."""
+"""The simulator beside the operation: accepts and declines challenges, counts pushes, forgets limits, breaks down."""
 
+import os
+import signal
+import time
 from typing import Any
 
 from starlette.applications import Starlette
@@ -10,6 +13,7 @@ from starlette.routing import Route
 
 from harness.reference.service import Service
 
+STALL_S = 0.5  # long beside any request, short beside a timeout
 OUTCOMES = {"accept": "accepted", "decline": "declined"}
 
 
@@ -32,6 +36,14 @@ def control_app(service: Service) -> Starlette:
         service.reset()
         return JSONResponse({"reset": True})
 
+    async def kill(_: Request) -> JSONResponse:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return JSONResponse({})  # never sent
+
+    async def stall(_: Request) -> JSONResponse:
+        time.sleep(STALL_S)
+        return JSONResponse({"stalled_s": STALL_S})
+
     async def refuse(_: Request, error: Exception) -> JSONResponse:
         status = error.status_code if isinstance(error, HTTPException) else 500
         return _problem(status, "no such call of the simulator" if status == 404 else "not possible")
@@ -43,6 +55,8 @@ def control_app(service: Service) -> Starlette:
             Route("/simulate/challenges/{challenge}/{verb}", settle, methods=["POST"]),
             Route("/simulate/pushes", pushes, methods=["GET"]),
             Route("/simulate/reset", reset, methods=["POST"]),
+            Route("/simulate/kill", kill, methods=["POST"]),
+            Route("/simulate/stall", stall, methods=["POST"]),
         ],
     )
 

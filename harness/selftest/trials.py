@@ -114,7 +114,8 @@ def _attempts(rules: tuple[str, ...], plan: str) -> tuple[Attempt, ...]:
     alone = [Attempt(f"load --scenario {one}", ("load",), plan, ("--scenario", one)) for one in scenarios[:2]]
     if not alone:
         return short, conformance, load
-    return (*alone, load, conformance, longer)
+    restarted = (Attempt("load chaos", ("load",), "chaos"),) if "ref-retention" in rules else ()
+    return (*alone, load, conformance, longer, *restarted)
 
 
 def one_a_family() -> list[str]:

@@ -69,7 +69,8 @@ def _side_by_side(made: Deal, stages: list[Stage], islands: list[Island], proces
     dealt = shared_out(shares, islands)
     for stage in stages:
         mine = dealt[stage.scenario]
-        if stage.arrivals == "search":  # what one process finds out would be spoilt by what others try meanwhile
+        # What one process finds out would be spoilt by what others try meanwhile.
+        if stage.arrivals == "search" or stage.scenario == "chaos":
             users = [user.index for island in mine for user in island]
             made.parts += [Part(stage, stage.start_s, stage.end_s, tuple(users))] if users else []
             continue

@@ -59,6 +59,8 @@ def _why_not(stage: Stage, profile: Profile, usage: Usage, users: list[User]) ->
         return "the profile declares no rate limit"
     if stage.scenario == "challenge-limit":
         return _no_challenge_limit(stage, profile, usage, users)
+    if stage.scenario == "chaos" and not (profile.control.kill or profile.control.stall):
+        return "the profile declares no control call that kills or stalls the target, as only the embedded service has"
     settles = profile.control.accept or profile.control.decline
     if stage.scenario == "lifecycle" and not settles and policy.in_flight != "reject":
         return "the profile declares no control call that accepts or declines a challenge"

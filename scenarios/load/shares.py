@@ -12,6 +12,7 @@ MOST: Final = {
     "challenge-limit": 30,
     "lifecycle": 40,
     "idempotency": 120,
+    "chaos": 30,
 }  # persons that can be of use
 LOGINS: Final = (
     "rate-limit",
@@ -40,7 +41,7 @@ def shared_out(shares: dict[str, float], islands: list[Island]) -> dict[str, lis
             rest.sort(key=lambda island: len(island[0].usable))
         dealt[name], rest = first.get(name, []) + rest[:count], rest[count:]
         rest = _varied(rest)
-    if "background" not in shares and rest:
+    if dealt and rest and "background" not in shares:
         largest = max(dealt, key=lambda one: MOST.get(one, 0))
         dealt[largest] += rest[: max(MOST.get(largest, 0) - len(dealt[largest]), 0)]
     return dealt

@@ -13,8 +13,15 @@ from scenarios.load.shares import Island, shared_out
 APART: Final = 10  # persons; with fewer, scenarios that run one after another use the same ones
 # The order of the slots where all share the same users, and the slots' parts of the time. What leaves lost requests
 # behind comes late, as a lost request may count against a limit for ever; what settles tokens comes last.
-SHARED_ORDER: Final = ("traffic", "challenge-limit", "rate-limit", "cuts", "lifecycle")
-SLOTS: Final = {"traffic": 0.45, "rate-limit": 0.25, "challenge-limit": 0.14, "cuts": 0.08, "lifecycle": 0.08}
+SHARED_ORDER: Final = ("traffic", "challenge-limit", "rate-limit", "cuts", "chaos", "lifecycle")
+SLOTS: Final = {
+    "traffic": 0.45,
+    "rate-limit": 0.25,
+    "challenge-limit": 0.14,
+    "cuts": 0.08,
+    "chaos": 0.15,
+    "lifecycle": 0.08,
+}
 SCENARIOS_OF: Final = {"traffic": ("idempotency", "background"), "cuts": ("idempotency",)}
 MARGIN: Final = 1.5  # of the time that driving a scope to its challenge limit takes at best
 TRAFFIC: Final = 1 / 3  # of what shared limits allow, that steady traffic may use: the other scenarios need the rest

@@ -23,6 +23,20 @@ class Steering(ControlClient):
         finally:
             self.busy -= 1
 
+    def kill(self) -> bool:
+        self.busy += 1
+        try:
+            return super().kill()
+        finally:
+            self.busy -= 1
+
+    def stall(self) -> bool:
+        self.busy += 1
+        try:
+            return super().stall()
+        finally:
+            self.busy -= 1
+
     def reset(self) -> bool:
         self.busy += 1
         try:

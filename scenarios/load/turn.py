@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Final
 
-from scenarios.load import background, challenge_limit, green, idempotency, lifecycle, rate_limit
+from scenarios.load import background, challenge_limit, chaos, green, idempotency, lifecycle, rate_limit
 from scenarios.load.order import Order
 from scenarios.load.part import Part
 from scenarios.load.phases import Phase
@@ -20,6 +20,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "rate-limit": lambda work, _: rate_limit.run(work),
     "challenge-limit": lambda work, _: challenge_limit.run(work),
     "lifecycle": lifecycle.run,
+    "chaos": chaos.run,
 }
 SETTLE_S: Final = 15.0  # the most that a reset waits for what the parts before it have under way
 OVERTIME_S: Final = 20.0  # for scenarios to end what they have begun, besides the time of one answer
