@@ -100,6 +100,6 @@ def _sharing(made: Deal, stages: list[Stage], profile: Profile, islands: list[Is
 
 
 def _set_apart(islands: list[Island]) -> tuple[tuple[int, ...], list[Island]]:
-    """The smallest islands but at least two, one to be driven and one to be kept quiet; and the others."""
-    many = max(2, len(islands) // SET_APART)
+    """The smallest islands, some to be driven and one to be kept quiet; and the others."""
+    many = max(2, -(-len(islands) // SET_APART))
     return tuple(user.index for island in islands[:many] for user in island), islands[many:]

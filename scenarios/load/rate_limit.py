@@ -159,7 +159,12 @@ class _Scope:
         self.work.nap((self.window_ns * (1.05 + 0.5 * self.rng.random()) + 2 * self.step_ns) / 1e9)
 
     def _edge(self) -> None:
-        """No faster than it takes to outrun the limit: with little under way, the first refusal tells what it is."""
+        """The first refusal with little under way tells what the limit is, and more of them that it holds."""
+        self._fill()
+        self._one_by_one(PROBES)
+
+    def _fill(self) -> None:
+        """Until something is refused, and no faster than it takes to outrun the limit, so that little is under way."""
         began, refused = monotonic_ns(), self.refusals
         self._one_by_one(PROBES)
         each_ns = (monotonic_ns() - began) / PROBES
@@ -175,7 +180,6 @@ class _Scope:
                 self._answered(self.work.session.desk.ask(self.calls.next()[1]))
 
         green.join([green.spawn(lane) for _ in range(min(lanes, MOST_LANES))])
-        self._one_by_one(PROBES)
 
     def _burst(self) -> None:
         """Half as many again as may be served, at once."""
@@ -203,8 +207,7 @@ class _Scope:
 
     def _come_back(self) -> None:
         """Refused, waiting as long as Retry-After says, and not a moment more; then again after a whole window."""
-        self._at_once(self.count)
-        self._settle()
+        self._fill()
         # Only a refusal that was asked for when nothing else was under way says clearly when to come back.
         self.refused = None
         for _ in range(PROBES):
