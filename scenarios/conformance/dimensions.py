@@ -113,6 +113,22 @@ _token("lower-scheme", lambda s: [f"bearer {s.user.token}"])
 _token("key", lambda s: [f"Bearer {s.user.api_key}"])
 _token("twice", lambda s: [f"Bearer {s.user.token}", f"Bearer no.such.token.{s.unique}"])
 _token("twice-bad-first", lambda s: [f"Bearer no.such.token.{s.unique}", f"Bearer {s.user.token}"])
+
+
+def _in_query(dimension: str, header: str, field: str, secret: Callable[[Setting], str]) -> None:
+    """A credential that stands in the query alone, where it would end up in every log."""
+
+    def put(draft: Draft, setting: Setting) -> None:
+        draft.set(header)
+        draft.path += f"?{field}={secret(setting)}"
+
+    _value(dimension, f"in-query-{field}", put, paired=False)
+
+
+for _field in ("access_token", "token", "authorization"):
+    _in_query("token", AUTHORIZATION, _field, lambda s: s.user.token)
+for _field in (SPEC.key_header, "api_key"):
+    _in_query("key", SPEC.key_header, _field, lambda s: s.user.api_key)
 _value("token", "logged-out", _nothing, "logged_out")
 _value("token", "impersonator", _nothing, "impersonator")
 
@@ -217,3 +233,4 @@ def _query(name: str, query: str) -> None:
 _query("unknown", "?unknown=1")
 _query("channel", "?channel=SMS")
 _query("empty", "?")
+_query("method", "?_method=GET")

@@ -53,7 +53,7 @@ class Evidence:
 
     def _names(self, draft: Draft) -> dict[str, tuple[str, str]]:
         """For each secret that stands in the request: its variable, and whose it is."""
-        text = "\n".join(value for _, value in draft.headers)
+        text = "\n".join([draft.path, *(value for _, value in draft.headers)])
         users = sorted(self._profile.pool.users, key=lambda user: user.index != draft.user)
         names: dict[str, tuple[str, str]] = {}
         for kind, name in (("token", "TOKEN"), ("api_key", "API_KEY")):

@@ -100,6 +100,23 @@ _path("path-parent", lambda path: path.rpartition("/")[0])
 _path("path-bare-percent", lambda path: path + "%")
 
 
+def _another(name: str, header: str, **fields: object) -> None:
+    """A request for something else, with a header that names the operation."""
+
+    def write(draft: Draft) -> None:
+        draft.set(header, SPEC.method if "method" in fields else draft.path)
+        for field, value in fields.items():
+            setattr(draft, field, value)
+
+    ODDITIES[name] = write
+
+
+for _header_name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
+    _another(f"get-{_header_name[2:].lower()}", _header_name, method="GET")
+for _header_name in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri"):
+    _another(f"root-{_header_name[2:].lower()}", _header_name, path="/")
+
+
 @_as("many-headers")
 def _many(draft: Draft) -> None:
     draft.headers += [(f"x-filler-{number}", "1") for number in range(80)]

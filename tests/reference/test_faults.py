@@ -23,6 +23,14 @@ from tests.reference.looks_at_answers import (
     settled,
     statuses_of_many,
 )
+from tests.reference.looks_at_hostile import (
+    hostile_credentials,
+    hostile_headers,
+    hostile_methods,
+    hostile_order,
+    hostile_paths,
+    hostile_refs,
+)
 from tests.reference.looks_at_limits import (
     bucket,
     challenges,
@@ -141,12 +149,22 @@ LOOKS = [
     Look(paths, [400, 400, 400, 400, 400, 400, 404, 404, 404, 400], """channel-any-case channel-trimmed
          channel-with-suffix channel-by-prefix channel-sms-served channel-unknown-as-default channel-empty-served
          slash-served path-deeper-served channel-twice-decoded"""),
+    Look(hostile_methods, ([405, 405], 0), "method-override method-head-served method-refused-yet-done"),
+    Look(hostile_paths, [404, 404, 400, 200], "path-rewritten path-any-case channel-cut-at-nul channel-from-query"),
+    Look(hostile_headers, [200, 200, "46", ["id"], "application/json", 1], """not-modified range-served body-utf-16
+         compressed-unasked form-error-as-page bad-request-no-fields"""),
+    Look(hostile_credentials, [401] * 6, """key-any-case key-unquoted token-followed-by-anything token-in-query
+         access-cached-by-token replay-before-credentials connection-remembered"""),
+    Look(hostile_order, [200, LIMIT, 401, 403, 401, True], """limit-before-credentials impersonator-told-enrolment
+         logged-out-told-enrolment foreign-user-told"""),
+    Look(hostile_refs, 4, "id-recased-on-replay ref-cut-at-comma ref-decoded"),
 ]  # fmt: skip
 BY_PROCESSES = {  # which test_processes looks at, as they need several workers
     "idempotency-race-bare",
     "refs-per-worker",
     "rate-per-worker",
     "challenges-per-worker",
+    "refs-lost-on-restart",  # which the load's chaos looks at, as it takes a restart
 }
 PAIRS = [(look, name) for look in LOOKS for name in look.faults.split()]
 

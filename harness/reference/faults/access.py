@@ -14,7 +14,7 @@ def login_of_token(people: People, request: Request) -> Login | None:
     return people.logins.get(request.authorization[0].partition(" ")[2]) if request.authorization else None
 
 
-class _OtherAccess(Service):
+class OtherAccess(Service):
     """A service with other checks of credentials."""
 
     Checks: type[Access] = Access
@@ -24,21 +24,21 @@ class _OtherAccess(Service):
 
 
 @fault("key-missing-served", "a service behind the gateway trusts that the gateway has seen the key", "auth-required")
-class KeyMissingServed(_OtherAccess):
+class KeyMissingServed(OtherAccess):
     class Checks(Access):
         def login(self, request: Request) -> Login:
             return super().login(request) if request.api_key else self.bearer(request)
 
 
 @fault("key-empty-served", "an empty key is falsy, and so is not checked", "auth-required")
-class KeyEmptyServed(_OtherAccess):
+class KeyEmptyServed(OtherAccess):
     class Checks(Access):
         def login(self, request: Request) -> Login:
             return self.bearer(request) if request.api_key == [""] else super().login(request)
 
 
 @fault("key-unknown-served", "any key will do, as only its presence is checked", "auth-required")
-class KeyUnknownServed(_OtherAccess):
+class KeyUnknownServed(OtherAccess):
     class Checks(Access):
         def programme(self, request: Request) -> str:
             login = login_of_token(self.people, request)
@@ -47,14 +47,14 @@ class KeyUnknownServed(_OtherAccess):
 
 
 @fault("key-of-any-tenant", "key and token are both valid, and nobody compares whose they are", "tenant-isolation")
-class KeyOfAnyTenant(_OtherAccess):
+class KeyOfAnyTenant(OtherAccess):
     class Checks(Access):
         def check(self, login: Login, programme: str) -> None:
             super().check(login, login.programme)
 
 
 @fault("key-twice-served", "of two keys the last one is taken, where the gateway took the first", "auth-required")
-class KeyTwiceServed(_OtherAccess):
+class KeyTwiceServed(OtherAccess):
     class Checks(Access):
         def login(self, request: Request) -> Login:
             known = [key for key in request.api_key if key in self.people.programmes]
@@ -62,7 +62,7 @@ class KeyTwiceServed(_OtherAccess):
 
 
 @fault("token-scheme-ignored", "the token is whatever follows the first space", "auth-required")
-class TokenSchemeIgnored(_OtherAccess):
+class TokenSchemeIgnored(OtherAccess):
     class Checks(Access):
         def bearer(self, request: Request) -> Login:
             tokens = [value.partition(" ")[2] for value in request.authorization]
@@ -70,7 +70,7 @@ class TokenSchemeIgnored(_OtherAccess):
 
 
 @fault("token-prefix-served", "tokens are looked up by their first sixteen characters", "auth-required")
-class TokenPrefixServed(_OtherAccess):
+class TokenPrefixServed(OtherAccess):
     class Checks(Access):
         def __init__(self, people: People) -> None:
             super().__init__(people)
@@ -83,7 +83,7 @@ class TokenPrefixServed(_OtherAccess):
 
 
 @fault("token-padded-served", "what follows a token is cut off, so that an extension of it is let in", "auth-required")
-class TokenPaddedServed(_OtherAccess):
+class TokenPaddedServed(OtherAccess):
     class Checks(Access):
         def bearer(self, request: Request) -> Login:
             length = len(next(iter(self.people.logins)))
@@ -92,7 +92,7 @@ class TokenPaddedServed(_OtherAccess):
 
 
 @fault("logged-out-served", "a token is valid until it expires, and logging out does not end it", "logged-out-refused")
-class LoggedOutServed(_OtherAccess):
+class LoggedOutServed(OtherAccess):
     class Checks(Access):
         def bearer(self, request: Request) -> Login:
             login = login_of_token(self.people, request)
@@ -100,7 +100,7 @@ class LoggedOutServed(_OtherAccess):
 
 
 @fault("impersonator-served", "a role that is checked in the back office only", "impersonator-refused")
-class ImpersonatorServed(_OtherAccess):
+class ImpersonatorServed(OtherAccess):
     class Checks(Access):
         def check(self, login: Login, programme: str) -> None:
             if login.programme != programme:
@@ -109,7 +109,7 @@ class ImpersonatorServed(_OtherAccess):
 
 @fault("token-unknown-forbidden", "one exception for authentication and authorisation: 403 for an unknown token",
        "auth-required")  # fmt: skip
-class TokenUnknownForbidden(_OtherAccess):
+class TokenUnknownForbidden(OtherAccess):
     class Checks(Access):
         def bearer(self, request: Request) -> Login:
             try:
@@ -119,7 +119,7 @@ class TokenUnknownForbidden(_OtherAccess):
 
 
 @fault("tenant-unauthorised", "a key of another tenant is answered like an unknown token", "tenant-isolation")
-class TenantUnauthorised(_OtherAccess):
+class TenantUnauthorised(OtherAccess):
     class Checks(Access):
         def check(self, login: Login, programme: str) -> None:
             if login.programme != programme:
