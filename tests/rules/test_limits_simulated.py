@@ -12,7 +12,7 @@ from harness.verdict import Verdict
 from tests.rules.limit_simulator import World, any_world, simulate
 
 LIMIT_RULES: Final = [name for name in RULES if name.startswith(("challenge-limit", "rate-limit"))]
-BATCHES: Final = 20
+BATCHES: Final = 8
 RUNS: Final = 10  # in each batch
 KINDS: Final = ("sliding-window", "fixed-window", "token-bucket")
 # What is planted in the rate limit, and the rules of which one has to name it.

@@ -32,7 +32,7 @@ def blamed(run: Run) -> set[str]:
     return {verdict.rule for verdict in verdicts if verdict.status == "fail"}
 
 
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("part", range(2))
 def test_a_correct_endpoint_is_never_blamed(part: int) -> None:
     # Each run has twelve tokens of eight persons, some seven hundred calls, and declares and does something else.
     for seed in range(part * 10, part * 10 + 10):

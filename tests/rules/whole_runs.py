@@ -20,9 +20,9 @@ from harness.judge import judge
 from harness.profile import Profile
 from tests.history_files import BOTH, make_profile
 from tests.rules.whole_endpoint import LIMIT, Call, Endpoint
-from tests.rules.whole_world import MS, NEVER, SECOND, World, any_world, defective_world
+from tests.rules.whole_world import DEFECTS, MS, NEVER, SECOND, World, any_world, defective_world
 
-__all__ = ["Run", "World", "any_world", "blamed", "defective_world"]
+__all__ = ["DEFECTS", "Run", "World", "any_world", "blamed", "defective_world"]
 
 TOKENS: Final = 8  # of a programme, as `_pool` makes them
 STATES: Final = ("409:STATE_INVALID",)
@@ -78,15 +78,15 @@ class Run:
         rng = self.rng
         token = programme * TOKENS + rng.choice((0, 0, 0, 1, 2, 2, 3))
         kind = rng.random()
-        if kind < 0.1 and self._given.get(token):
+        if kind < 0.04 and self._given.get(token):
             self._control(now, rng.choice(("accept", "decline")), token, rng.choice(self._given[token]))
-        elif kind < 0.2:
+        elif kind < 0.14:
             self._odd(now, programme, token)
-        elif kind < 0.28:
+        elif kind < 0.22:
             many = rng.choice((4, 8))
             for _ in range(many):
                 self._ask(now + rng.randrange(2 * MS), token, *self._fresh(programme))
-        elif kind < 0.38:
+        elif kind < 0.32:
             wanted = self._fresh(programme)
             for _ in range(rng.choice((2, 2, 4))):
                 self._ask(now + rng.randrange(MS), token, *wanted)
@@ -156,7 +156,8 @@ class Run:
             effect = now + took + rng.randrange(min(world.late, 300 * MS) * 9 // 10)
         broken = lost and "503" in allowed_for("valid", self.profile) and intent == "valid"
         call = Call(token, -1, channel, ref, intent, now, arrived, effect, now + took, lost, broken=broken)
-        call.crashes = lost and rng.random() < 0.4
+        # Calls that never had their effect would hide those that had it twice.
+        call.crashes = lost and rng.random() < 0.4 and world.defect != "retry-issues-again"
         self.calls.append(call)
         return call
 
@@ -168,6 +169,8 @@ class Run:
     def _heard(self, call: Call) -> None:
         if call.answer[0] == 200 and call.intent == "valid":
             self._given.setdefault(call.token, []).append(call.answer[2])
+        if call.lost and call.ref is not None and call.intent == "valid" and self.rng.random() < 0.6:
+            self._ask(self.now, call.token, call.channel, call.ref)
 
     def _control(self, now: int, what: str, token: int = -1, challenge: str = "") -> None:
         call = self._made(now, token, "", None, "control")

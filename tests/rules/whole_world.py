@@ -12,7 +12,10 @@ NEVER: Final = 1 << 60
 DEFECTS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
     "lookup-race": (("idempotent-concurrent",), {}),
     "refs-forgotten": (("idempotent-replay", "ref-retention"), {}),
-    "retry-issues-again": (("idempotent-after-unknown", "push-at-most-once"), {}),
+    "retry-issues-again": (
+        ("idempotent-after-unknown", "push-at-most-once"),
+        {"rate": False, "challenges": False, "reject": False},
+    ),
     "refs-of-programme": (("idempotent-scope",), {}),
     "refs-of-both-channels": (("idempotent-scope",), {}),
     "refs-case-folded": (("ref-exact",), {}),
