@@ -190,7 +190,7 @@ def _host(draft: Draft, _: Profile) -> Iterator[str]:
     if draft.hosts is not None:
         missing = not draft.hosts and draft.protocol == "HTTP/1.1"
         yield "http-broken" if missing or len(draft.hosts) > 1 else "http-legal"
-    if draft.absolute or re.fullmatch(r"HTTP/(?!1\.1)[0-9]\.[0-9]", draft.protocol):
+    if draft.half_closed or draft.absolute or re.fullmatch(r"HTTP/(?!1\.1)[0-9]\.[0-9]", draft.protocol):
         yield "http-legal"
     elif draft.protocol != "HTTP/1.1":
         yield "http-broken"

@@ -21,6 +21,7 @@ class Draft:
     not for sure one), `channel` the decoded path segment, `ref` the reference as sent, None without one. `hosts` are
     the values of Host, None for the target's own; `absolute` writes the target of the request as a whole URL; `before`
     comes before the request line, `line_end` after each line, and `extra` are further lines of the head as they are.
+    `half_closed`: the connection's sending half is closed behind it.
     """
 
     method: str = SPEC.method
@@ -37,6 +38,7 @@ class Draft:
     before: bytes = b""
     line_end: bytes = b"\r\n"
     extra: bytes = b""
+    half_closed: bool = False
 
     def set(self, name: str, *values: str) -> None:
         """Replace a header by one line for each value; none removes it."""

@@ -72,7 +72,14 @@ def _curl_can(draft: Draft) -> bool:
     """Whether curl sends this as it is; what it would mend is sent as bytes."""
     values = "".join(name + value for name, value in draft.headers)
     usual = draft.hosts is None and not draft.absolute and draft.line_end == PLAIN_ENDS
-    usual = usual and not draft.before and not draft.extra and draft.method.isalpha() and "#" not in draft.path
+    usual = (
+        usual
+        and not draft.half_closed
+        and not draft.before
+        and not draft.extra
+        and draft.method.isalpha()
+        and "#" not in draft.path
+    )
     framed = not draft.values("transfer-encoding") and draft.values("content-length") in ([], [str(len(draft.body))])
     clean = values.isascii() and values.isprintable() and draft.path.isascii() and draft.path.isprintable()
     return usual and framed and clean and " " not in draft.path and draft.protocol in ("HTTP/1.0", "HTTP/1.1")

@@ -52,6 +52,18 @@ class UsedBefore(pytest.skip.Exception):  # type: ignore[name-defined, misc]
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A request that is about to be sent; `fixed`: its scenario, and not what it says, decides what is allowed."""
+
+    draft: Draft
+    user: User | None
+    key: int
+    intent: str
+    allowed: tuple[str, ...]
+    fixed: bool
+
+
+@dataclass(frozen=True)
 class Reply:
     """One request and what came of it."""
 
@@ -142,24 +154,40 @@ class Stage:
             time.sleep(_wait_s(reply.answer))
         return reply
 
+    def together(self, drafts: list[Draft]) -> list[Reply]:
+        """Send POST requests of different persons in one write; an answer to each, in order, as far as any came."""
+        users = [token_user(draft, self.profile) for draft in drafts]
+        asked = [self._ask(draft, user, None, False) for draft, user in zip(drafts, users, strict=True)]
+        answers = self.wire.together([self._bytes(draft) for draft in drafts])
+        return [self._answered(*one, "push") for one in zip(asked, answers, strict=True)]
+
     def _once(
         self, draft: Draft, user: User | None, allowed: tuple[str, ...] | None, over: bool, operation: str
     ) -> Reply:
+        asked = self._ask(draft, user, allowed, over)
+        return self._answered(asked, self._reach(draft), operation)
+
+    def _ask(self, draft: Draft, user: User | None, allowed: tuple[str, ...] | None, over: bool) -> Asked:
+        """What may be expected of a request, once the rate limit allows it."""
         person, key = user.person if user else -1, key_number(draft, self.profile)
         if not over and not self.pace.hold(person, key):
             pytest.skip("the rate limit's window is too long to wait for")
         intent, outcomes = self._expected(draft, user)
         if over:
             outcomes = (*outcomes, "429")
-        answer = self._reach(draft)
-        self.pace.note(person, key, answer.received)
+        return Asked(draft, user, key, intent, allowed or outcomes, bool(allowed))
+
+    def _answered(self, asked: Asked, answer: Answer, operation: str) -> Reply:
+        """Record what came of it."""
+        draft, user, intent, outcomes = asked.draft, asked.user, asked.intent, asked.allowed
+        self.pace.note(user.person if user else -1, asked.key, answer.received)
         read = read_answer(answer.status, answer.header("content-type") or "", answer.body)
         read = read if draft.method != "HEAD" and answer.status else Read("", "", "")
-        used_before = not allowed and self._used_before(user, outcomes, answer.status, read.error_code)
+        used_before = not asked.fixed and self._used_before(user, outcomes, answer.status, read.error_code)
         if used_before:
             intent, outcomes = self._expected(draft, user)
-        reply = Reply(draft, answer, read, intent, allowed or outcomes, user, self.case, used_before)
-        self._record(reply, key, operation)
+        reply = Reply(draft, answer, read, intent, outcomes, user, self.case, used_before)
+        self._record(reply, asked.key, operation)
         self.last = reply
         return reply
 
@@ -191,15 +219,17 @@ class Stage:
 
     def _reach(self, draft: Draft) -> Answer:
         """Send it, waiting for a target that is away for a moment; end the stage where it is away for good."""
-        scheme = self.profile.target.base_url.partition(":")[0]
-        data = draft.data(self.wire.host, self.wire.prefix, scheme)
+        data = self._bytes(draft)
         for _ in range(CONNECT_TRIES):
-            answer = self.wire.exchange(data, method=draft.method)
+            answer = self.wire.exchange(data, method=draft.method, half_close=draft.half_closed)
             if answer.error != "connect":
                 break
             time.sleep(0.1)
         self._alive(answer)
         return answer
+
+    def _bytes(self, draft: Draft) -> bytes:
+        return draft.data(self.wire.host, self.wire.prefix, self.profile.target.base_url.partition(":")[0])
 
     def _alive(self, answer: Answer) -> None:
         base = self.profile.target.base_url

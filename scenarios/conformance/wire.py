@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -56,8 +57,11 @@ class Wire:
             self._tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         self._socket: socket.socket | None = None
 
-    def exchange(self, data: bytes, *, method: str = "POST") -> Answer:
-        """Send `data` and read the answer to it; the connection is kept where both sides allow it."""
+    def exchange(self, data: bytes, *, method: str = "POST", half_close: bool = False) -> Answer:
+        """Send `data` and read the answer to it; the connection is kept where both sides allow it.
+
+        `half_close`: say, once it is sent, that nothing more will be.
+        """
         opened = self.connection
         try:
             connection = self._ready()
@@ -68,16 +72,35 @@ class Wire:
         sent = time.monotonic_ns()
         reader = _Reader(connection, time.monotonic() + self._timeout_s)
         try:
-            status, headers, body, keep = self._ask(connection, data, method, reader)
+            status, headers, body, keep = self._ask(connection, data, method, reader, half_close)
         except (OSError, NotHttp) as error:
             self.close()
             told = _told(error)
             told = IDLE if told == "closed" and reused and not reader.seen else told
             return Answer(0, (), bytes(reader.seen[:2048]), told, sent, time.monotonic_ns())
         received = time.monotonic_ns()
-        if not keep or reader.pending:
+        if not keep or reader.pending or half_close:
             self.close()
         return Answer(status, headers, body, "", sent, received)
+
+    def together(self, requests: list[bytes]) -> list[Answer]:
+        """Send POST requests in one write on a connection of their own, and read an answer to each, in order.
+
+        A target may close the connection after any of them (RFC 9112, section 9.3.2): the others end as `closed`.
+        """
+        self.close()
+        try:
+            connection = self._ready()
+        except (OSError, UnicodeError):
+            now = time.monotonic_ns()
+            return [Answer(0, (), b"", "connect", now, now)] * len(requests)
+        sent = time.monotonic_ns()
+        reader = _Reader(connection, time.monotonic() + self._timeout_s)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"".join(requests))
+        answers = list(_in_order(reader, len(requests), sent))
+        self.close()
+        return answers
 
     def close(self) -> None:
         if self._socket is not None:
@@ -85,11 +108,13 @@ class Wire:
             self._socket = None
 
     def _ask(
-        self, connection: socket.socket, data: bytes, method: str, reader: "_Reader"
+        self, connection: socket.socket, data: bytes, method: str, reader: "_Reader", half_close: bool
     ) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
         # A target may answer, and close, before it has read everything; what it said is still there.
         with contextlib.suppress(ConnectionError):
             connection.sendall(data)
+            if half_close and self._tls is None:
+                connection.shutdown(socket.SHUT_WR)
         return _answer(reader, method)
 
     def _ready(self) -> socket.socket:
@@ -104,6 +129,20 @@ class Wire:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection += 1
         return self._tls.wrap_socket(connection, server_hostname=self._address[0]) if self._tls else connection
+
+
+def _in_order(reader: "_Reader", many: int, sent: int) -> Iterator[Answer]:
+    """The answers on a connection, up to the one after which it ends."""
+    keep, told = True, "closed"
+    for _ in range(many):
+        try:
+            if not keep:
+                raise ConnectionError
+            status, headers, body, keep = _answer(reader, "POST")
+            yield Answer(status, headers, body, "", sent, time.monotonic_ns())
+        except (OSError, NotHttp) as error:
+            keep, told = False, _told(error) if keep else told
+            yield Answer(0, (), b"", told, sent, time.monotonic_ns())
 
 
 def _is_stale(connection: socket.socket) -> bool:

@@ -48,6 +48,40 @@ def test_reads_to_the_end_where_no_length_is_told() -> None:
     assert ask(closes_after(b"HTTP/1.0 200 OK\r\n\r\nall of it")) == (200, b"all of it", "")
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [
+        (replies(http("200 OK", b"{}")), [(200, ""), (200, ""), (200, "")]),
+        (closes_after(http("200 OK", b"{}")), [(200, ""), (0, "closed"), (0, "closed")]),
+        (replies(http("200 OK", b"{}", "Connection: close")), [(200, ""), (0, "closed"), (0, "closed")]),
+        (
+            replies(b"\x00\r\n\r\n"),
+            [(0, "not HTTP: it begins with '\\x00'"), *[(0, "not HTTP: it begins with '\\x00'")] * 2],
+        ),
+    ],
+)
+def test_requests_in_one_write_are_answered_in_order_as_far_as_they_are(
+    behaviour: Behaviour, told: list[tuple[int, str]]
+) -> None:
+    with raw_server(behaviour) as port:
+        answers = Wire(f"http://127.0.0.1:{port}", None, timeout_s=5.0).together([REQUEST] * 3)
+    assert [(answer.status, answer.error) for answer in answers] == told
+
+
+def test_a_half_closed_connection_is_answered_and_not_kept() -> None:
+    ended: list[bytes] = []
+
+    def behaviour(connection: socket.socket, _: bytes) -> None:
+        ended.append(connection.recv(1))
+        connection.sendall(http("200 OK", b"{}"))
+
+    with raw_server(behaviour) as port:
+        wire = Wire(f"http://127.0.0.1:{port}", None, timeout_s=5.0)
+        answers = [wire.exchange(REQUEST, half_close=True) for _ in range(2)]
+    assert [(answer.status, answer.error) for answer in answers] == [(200, "")] * 2
+    assert (ended, wire.connection) == ([b"", b""], 2)
+
+
 def test_head_has_no_body_whatever_its_length_says() -> None:
     assert ask(replies(b"HTTP/1.1 405 No\r\nContent-Length: 50\r\n\r\n"), "HEAD") == (405, b"", "")
 
