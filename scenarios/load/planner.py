@@ -87,7 +87,6 @@ def _sharing(made: Deal, stages: list[Stage], profile: Profile, islands: list[Is
     """Scenarios share limits. Who drives one has it alone: a few islands of its own, or else a time of its own."""
     driven = [stage for stage in stages if stage.scenario == "rate-limit"]
     if driven and len(islands) >= SEVERAL:
-        islands = sorted(islands, key=lambda island: (len({user.person for user in island}), island[0].index))
         apart, islands = _set_apart(islands)
         made.parts += [Part(stage, stage.start_s, stage.end_s, apart) for stage in driven]
         stages = [stage for stage in stages if stage not in driven]
@@ -100,6 +99,11 @@ def _sharing(made: Deal, stages: list[Stage], profile: Profile, islands: list[Is
 
 
 def _set_apart(islands: list[Island]) -> tuple[tuple[int, ...], list[Island]]:
-    """The smallest islands, some to be driven and one to be kept quiet; and the others."""
+    """Some islands to be driven and one to be kept quiet, those first that others have least use for; and the others.
+
+    Persons with several tokens are few and others need them; then the smallest islands are the least loss.
+    """
+    persons = {id(island): len({user.person for user in island}) for island in islands}
+    islands = sorted(islands, key=lambda one: (len(one) > persons[id(one)], persons[id(one)], one[0].index))
     many = max(2, -(-len(islands) // SET_APART))
     return tuple(user.index for island in islands[:many] for user in island), islands[many:]

@@ -1,11 +1,13 @@
 """The planner: whoever shares a limit is dealt together, and what a pool is too small for is said."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.plan import load_plan
+from harness.pool import Pool
 from harness.profile import Profile
 from scenarios.load.part import Deal, Part
 from scenarios.load.planner import deal
@@ -71,6 +73,15 @@ def test_users_who_share_a_few_limits_are_dealt_to_every_scenario(challenge_by: 
     (background,) = (part.stage for part in made.parts if part.stage.scenario == "background")
     assert background.rate < 40 * 8 / 3
     assert any("requests a second, as all scenarios share" in note for note in made.notes)
+
+
+def test_persons_with_several_tokens_are_not_set_apart_with_a_shared_limit() -> None:
+    of = profile(160, keys=8, rate=RATE | {"scope": "api-key"}, control=True)
+    several = [replace(user, person=of.pool.users[user.index - 8].person) if user.index in (12, 28, 60) else user
+               for user in of.pool.users]  # fmt: skip
+    made = dealt(replace(of, pool=Pool(tuple(several))))
+    (driven,) = (part for part in made.parts if part.stage.scenario == "rate-limit")
+    assert not {12, 28, 60} & set(driven.users)
 
 
 def test_a_limit_of_hundreds_is_driven_where_rate_and_time_allow_it() -> None:
