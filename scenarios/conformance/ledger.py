@@ -53,7 +53,7 @@ class Ledger:
         if spent.sure and user.index not in self._settled:
             self._served.add(user.index)
             self._doubtful.discard(user.index)
-        self._spent[self._scope(user)].append(spent)
+        self._spent[self.scope(user)].append(spent)
         if operation and not spent.sure:
             self.perhaps.add(operation)
         self._pending[user.index].append(spent)
@@ -98,7 +98,7 @@ class Ledger:
         if limit is None:
             return 0, 0
         slack = self._profile.target.clock_step_ns + limit.window_ns // 5000
-        spent = self._spent[self._scope(user)]
+        spent = self._spent[self.scope(user)]
         least = sum(one.sure and one.sent > now + MARGIN_NS - limit.window_ns + slack for one in spent)
         return least, sum(one.received > now - limit.window_ns - slack for one in spent)
 
@@ -110,11 +110,21 @@ class Ledger:
     def frees_at(self, user: User, need: int) -> int:
         """When so many challenges of this user's scope have left the window that `need` more can be issued."""
         limit = self._profile.challenges
-        received = sorted(one.received for one in self._spent[self._scope(user)])
+        received = sorted(one.received for one in self._spent[self.scope(user)])
         if limit is None or not 0 < need <= limit.count or len(received) + need <= limit.count:
             return 0
         last = received[len(received) + need - limit.count - 1]
         return last + limit.window_ns + limit.window_ns // 5000 + 2 * self._profile.target.clock_step_ns
+
+    def ends_pending(self, user: User) -> float:
+        """When nothing of this token can be pending any more; infinite where only settling ends it."""
+        lasts = self._profile.policy.in_flight_for_ns
+        latest = max((one.received for one in self._pending[user.index]), default=None)
+        if latest is None:
+            return 0
+        return (
+            float("inf") if lasts is None else latest + lasts + lasts // 2500 + 2 * self._profile.target.clock_step_ns
+        )
 
     def _if_pending(self, user: User, now: int) -> set[str]:
         return {"pending"} if self._still_pending(user, now, slack=1) else set()
@@ -129,6 +139,11 @@ class Ledger:
         lasts += slack * (self._profile.target.clock_step_ns + lasts // 5000)
         return [one for one in self._pending[user.index] if (one.sent if slack < 0 else one.received) + lasts > now]
 
-    def _scope(self, user: User) -> int:
+    def settled(self, user: User) -> bool:
+        """Whether the token is settled, or may be."""
+        return user.index in self._settled or user.index in self._doubtful
+
+    def scope(self, user: User) -> int:
+        """Whose challenges are counted together with this user's."""
         limit = self._profile.challenges
         return user.programme if limit is not None and limit.scope == "programme" else user.person
