@@ -46,7 +46,7 @@ class Alone:
         try:
             self._deal()  # not left to the event: what an event's listener raises would be lost
             self._runner.start(connections, spawn_rate=connections)
-            progress = Progress(self._environment, self._deals[-1].seconds)
+            progress = Progress(self._environment, self._deals[-1], self._process.late_ms)
             while not self._stop.is_set():
                 green.wait_any([self._ended, self._stop])
                 self._runner.stop()

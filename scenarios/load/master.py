@@ -52,6 +52,7 @@ class Master:
         self._collector = Collector(setup.profile, setup.folder.history)
         self._clients: dict[str, dict[str, Any]] = {}  # what each said of itself, by Locust's name for it
         self._ready: set[str] = set()
+        self._late: dict[str, float] = {}  # ms, of each worker as it last said
         self._silent: dict[str, float] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         listeners = {
@@ -61,6 +62,7 @@ class Master:
         for kind, listener in listeners.items():
             self._runner.register_message(kind, listener)
         self._environment.events.test_start.add_listener(self._deal_again)
+        self._environment.events.worker_report.add_listener(self._reported)
 
     def run(self) -> ExitCode:
         """Get the workers together, run the plan to its end or until a signal, and end the workers."""
@@ -72,7 +74,7 @@ class Master:
             self._deal()
             connections = self._setup.plan.connections
             self._runner.start(connections, spawn_rate=connections)
-            progress = Progress(self._environment, self._deals[-1].seconds)
+            progress = Progress(self._environment, self._deals[-1], lambda: max(self._late.values(), default=0.0))
             self._wait_for_results()
             self._runner.stop()
             while page is not None and not self._stop.is_set():
@@ -128,6 +130,9 @@ class Master:
         self._runner.send_message(WELCOME, {"refused": refused}, client_id=msg.node_id)
         if refused:
             del self._runner.clients[msg.node_id]  # or Locust would give it users
+
+    def _reported(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        self._late[client_id] = float(data.get("late_ms", 0.0))
 
     def _is_ready(self, msg: Any, **_: Any) -> None:
         self._ready.add(msg.node_id)

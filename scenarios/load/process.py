@@ -128,6 +128,13 @@ class LoadProcess:
             "broken": str(self.journal.broken or ""),
         }
 
+    def late_ms(self) -> float:
+        """The 99th percentile of how late arrivals were dealt with since the last time that this was asked."""
+        late = sorted(self._session.late) if self._session else []
+        if self._session:
+            self._session.late.clear()
+        return round(late[len(late) * 99 // 100] / 1e6, 2) if late else 0.0
+
     def close(self) -> None:
         """Close the shard; nothing can be sent any more. A second time does nothing."""
         if not self._services:

@@ -52,6 +52,7 @@ class Session:
         self.rejects = profile.policy.in_flight == "reject"
         self.conflicts = profile.policy.concurrent_duplicate == "conflict"
         self.tokens: dict[int, Token] = {}
+        self.late: list[int] = []  # by how many ns arrivals were dealt with late since somebody last asked
         self.enough = False  # whether the load may end, as what it looks for is found
         self._dialler = dialler
         self._usage = usage

@@ -37,6 +37,7 @@ def offer(
 ) -> Offered:  # fmt: skip
     """Send at these offsets (ns) from `start_ns`; gives up a while after `end_ns`, and when the load is stopped."""
     offered, desk, backlog = Offered(), work.session.desk, work.part.stage.backlog
+    lately = work.session.late
     many = 0
     for offset in offsets:
         due = start_ns + offset
@@ -46,6 +47,7 @@ def offer(
             break
         offered.due += 1
         offered.late.append(-early)
+        lately.append(-early)
         full = 0 < backlog <= desk.backlog()
         call = None if full else traffic.next()
         if call is None:

@@ -118,6 +118,7 @@ class _Worker:
             told(CLOSED)
 
         process.ended = told
+        events.report_to_master.add_listener(lambda data, **_: data.update(late_ms=process.late_ms()))
         runner.register_message(ORDER, take)
         runner.register_message(CLOSE, close)
         events.spawning_complete.add_listener(lambda **_: process.begin())

@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 
 from harness.plan import Arrivals, Stage
+from scenarios.load.part import Deal, Part
+from scenarios.load.progress import running
 from scenarios.load.schedule import arrivals, rate_at
 
 
@@ -48,6 +50,13 @@ def test_a_ramp_goes_from_one_rate_to_the_other() -> None:
 def test_steps_are_as_many_as_asked_for() -> None:
     stage = Stage("background", 10.0, arrivals="step", rate=100.0, to=500.0, steps=5)
     assert [rate_at(stage, at) for at in (0.0, 1.9, 2.0, 5.0, 9.99)] == [100.0, 100.0, 200.0, 300.0, 500.0]
+
+
+def test_the_progress_line_says_what_runs_and_at_which_rate() -> None:
+    ramp = Stage("background", 10.0, start_s=2.0, arrivals="ramp", rate=100.0, to=300.0)
+    parts = [Part(ramp, 2.0, 12.0, (1,)), Part(ramp, 2.0, 12.0, (2,), 1), Part(Stage("lifecycle", 5.0), 0.0, 5.0, (3,))]
+    told = [running(Deal(parts), at) for at in (0.0, 3.0, 7.0, 13.0)]
+    assert told == ["lifecycle", "background 240/s, lifecycle", "background 400/s", ""]
 
 
 def test_a_spike_stands_in_the_middle_fifth() -> None:
