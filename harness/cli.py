@@ -1,10 +1,11 @@
 """The command `stepup`: its verbs and their flags. Heavy imports are inside the verbs, so that --help is immediate."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -113,13 +114,24 @@ def conformance(pytest_args: tuple[str, ...], **flags: Any) -> None:
 @cli.command()
 @_common
 @_load_flags
+@click.option("--worker", metavar="HOST:PORT", help="Work for the master that listens there, with this --profile.")
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
-def load(plan: Path | None, **flags: Any) -> None:
+def load(plan: Path | None, worker: str | None, **flags: Any) -> None:
     """Send load with Locust, every response checked and recorded, and judge the whole history.
 
     PLAN is a TOML file of stages and arrival rates; without it, the default plan is run.
     """
+    if worker is not None:
+        _work_for(worker, flags["profile"])
     _execute(("load",), plan, flags)
+
+
+def _work_for(master: str, profile: Path | None) -> NoReturn:
+    """Become a worker of a load, which leaves no run folder: its records go to the master."""
+    if profile is None:
+        raise HarnessError("--worker: needs --profile", hint="A copy of the master's, with its credentials pool.")
+    argv = [sys.executable, "-m", "scenarios.load", "--profile", str(profile), "--worker", master]
+    os.execv(argv[0], argv)  # noqa: S606  no shell is wanted
 
 
 @cli.command()

@@ -1,13 +1,19 @@
 """Starts the load stage: `python -m scenarios.load --profile FILE --run DIR`."""
 
-import locust  # noqa: F401, I001  first of all: it patches the standard library for gevent as it is imported
+import os
+import signal
 
-import logging
-import sys
-from collections.abc import Sequence
+# Nothing has been sent while this is still being loaded; the stage has a better handler as soon as it is.
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
-from harness.errors import ExitCode, HarnessError
-from scenarios.load.options import read_options
+import locust  # noqa: E402, F401, I001  before all else: it patches the standard library for gevent as it is imported
+
+import logging  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+
+from harness.errors import ExitCode, HarnessError  # noqa: E402
+from scenarios.load.options import read_options  # noqa: E402
 
 
 def main(arguments: Sequence[str]) -> ExitCode:

@@ -102,7 +102,7 @@ class Master:
             self._processes = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(self._count)]
         else:
             say(f"waiting for {self._count} workers at {listen[0]}:{self._runner.server.port}; start each with: "
-                f"python -m scenarios.load --profile FILE --worker HOST:{self._runner.server.port}")  # fmt: skip
+                f"stepup load --profile FILE --worker HOST:{self._runner.server.port}")  # fmt: skip
         patience_s = START_S if listen is None else REMOTE_S
         deadline = monotonic() + patience_s
         while len(self._ready) < self._count and not self._stop.is_set():

@@ -234,6 +234,17 @@ def test_a_signal_ends_the_load_and_keeps_what_was_recorded(tmp_path: Path, numb
     assert (frame.groupby("user")["worker"].nunique() == 1).all()  # users are dealt to one worker each
 
 
+def test_a_signal_while_the_stage_is_loaded_ends_it_without_a_word(tmp_path: Path) -> None:
+    profile = profile_file(tmp_path, 9, users(1))
+    process = start_load(profile, run_folder(tmp_path / "run", profile), plan_file(tmp_path, BOTH))
+    while not Path(f"/proc/{process.pid}/maps").read_text().count("_greenlet"):  # it is in the middle of its imports
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    assert finish(process, run_folder(tmp_path / "other", profile)).output == ""
+    assert process.returncode == ExitCode.INTERRUPTED
+
+
 def test_a_worker_that_is_killed_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     with small_target(tmp_path / "target") as target:
         profile = profile_file(tmp_path, target.port, users(60, keys=20))
