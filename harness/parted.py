@@ -30,8 +30,8 @@ from harness.history.survey import Survey, size_of, survey
 from harness.judge import UNKNOWN_RUN, broken, judge, verdict_from
 from harness.profile import Profile
 from harness.reproduce import Run
-from harness.rules import RULES, Finding
-from harness.rules.reading.columns import Whole, pushes_of
+from harness.rules import FAMILIES, RULES, Finding, Rule
+from harness.rules.reading.columns import Whole, forget, pushes_of
 from harness.rules.reading.lean import keep, together
 from harness.rules.registry import concluded, merged
 from harness.rules.run import gaps_of
@@ -245,26 +245,32 @@ def _whole(parts: Parts, facts: Facts) -> Whole:
     columns = together([parts.folder / f"{part:05d}.npz" for part in range(parts.count)], parts.size, parts.at)
     return Whole(
         parts.control(), facts.tallies, facts.gaps, facts.wall_offset_ns, facts.earlier,
-        columns=columns, total=parts.size, fetch=parts.at,
+        columns=columns, total=parts.size, fetch=parts.at, fetch_all=parts.every,
     )  # fmt: skip
 
 
 def _verdicts(
     found: dict[str, list[Finding | Verdict]], whole: Whole, profile: Profile, run: Run, spent: Counter[str]
 ) -> list[Verdict]:
-    made = []
-    for rule in RULES.values():
-        begun = time.perf_counter()
-        try:
-            of_all = [] if rule.of_all is None else [rule.of_all(whole, profile)]
-            each = [*found.get(rule.id, []), *of_all]
-            lost = [one for one in each if isinstance(one, Verdict)]
-            finding = merged([one for one in each if isinstance(one, Finding)]) if not lost else None
-            made.append(verdict_from(rule, concluded(finding), whole, profile, run) if finding else lost[0])
-        except Exception as error:  # whatever it is, the other rules still have to be decided
-            made.append(broken(rule, error))
-        spent[rule.id] += time.perf_counter() - begun  # type: ignore[assignment]  # stubs count in integers
-    return made
+    made = {}
+    # A family shares what it needs to know of a history, and lets go of it before the next one begins.
+    for family in FAMILIES:
+        for rule in (rule for rule in RULES.values() if rule.family == family):
+            begun = time.perf_counter()
+            made[rule.id] = _verdict(rule, found.get(rule.id, []), whole, profile, run)
+            spent[rule.id] += time.perf_counter() - begun  # type: ignore[assignment]  # stubs count in integers
+        forget()
+    return [made[name] for name in RULES]
+
+
+def _verdict(rule: Rule, seen: list[Finding | Verdict], whole: Whole, profile: Profile, run: Run) -> Verdict:
+    try:
+        of_all = [] if rule.of_all is None else [rule.of_all(whole, profile)]
+        findings = [one for one in (*seen, *of_all) if isinstance(one, Finding)]
+        lost = next((one for one in seen if isinstance(one, Verdict)), None)
+        return lost or verdict_from(rule, concluded(merged(findings)), whole, profile, run)
+    except Exception as error:  # whatever it is, the other rules still have to be decided
+        return broken(rule, error)
 
 
 __all__ = ["A_PART", "Facts", "Persons", "examine", "examine_part", "judge_folder", "judge_in_parts", "persons_in"]

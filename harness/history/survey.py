@@ -16,7 +16,7 @@ from harness.history.reader import TIMES, Ints, check_values, damaged, facts_of
 from harness.history.recorder import Tally
 from harness.history.shards import MERGED, Gaps, read_tallies, shard_batches, shard_paths
 
-CHUNK_BYTES: Final = 192 << 20  # of a source, once decoded
+CHUNK_BYTES: Final = 64 << 20  # of a source, once decoded
 NEEDED: Final = ["stage", "worker", "seq", "outcome", *TIMES]
 
 

@@ -42,6 +42,8 @@ class Lanes:
 
     def where(self, chosen: Flags) -> "Lanes":
         """The chosen intervals, with the same numbers of scopes."""
+        if chosen.all():
+            return self
         return Lanes(self.scope[chosen], self.start[chosen], self.end[chosen], self.place[chosen], self.scopes)
 
     def places(self, scope: Ints, time: Ints) -> Ints:

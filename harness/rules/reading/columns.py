@@ -117,6 +117,7 @@ class Whole(History):
     columns: Pushes = field(kw_only=True, repr=False)
     total: int = field(kw_only=True)
     fetch: Callable[[Ints, list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
+    fetch_all: Callable[[list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
 
     @property
     def size(self) -> int:
@@ -133,12 +134,22 @@ class Whole(History):
         return self
 
     def every(self, names: list[str]) -> pd.DataFrame:
-        return self.fetch(np.arange(self.total), names)
+        return self.fetch_all(names)
+
+
+_KEPT: Final[list[list[Any]]] = []
+
+
+def forget() -> None:
+    """Let go of all that is kept for the last history."""
+    for last in _KEPT:
+        last.clear()
 
 
 def once_a_history(make: Callable[[History, Profile], T]) -> Callable[[History, Profile], T]:
     """Keep what `make` gave for the last history and profile while both live, as many rules ask for the same."""
     last: list[Any] = []
+    _KEPT.append(last)
 
     @wraps(make)
     def kept(history: History, profile: Profile) -> T:
