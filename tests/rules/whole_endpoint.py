@@ -42,6 +42,8 @@ class Endpoint:
         self.world, self.rng, self.defect = world, rng, world.defect
         self.users = profile.pool.users
         self.skew, self.offset = rng.uniform(-1e-4, 1e-4), rng.randrange(10 * SECOND)
+        if (world.rate or {}).get("phase") == "epoch":  # its clock is right
+            self.skew, self.offset = 0.0, 0
         self.rates: dict[Any, Counter] = {}
         self.counts: dict[Any, Counter] = {}
         self.refs: dict[Any, tuple[str, int]] = {}

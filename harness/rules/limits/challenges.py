@@ -9,7 +9,17 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds.lanes import Lanes
 from harness.rules.limits.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
-from harness.rules.reading.operations import FOREVER, Ints, Pushes, effects_of, once_a_history, pushes_of, resets_of
+from harness.rules.reading.operations import (
+    FOREVER,
+    Ints,
+    Pushes,
+    Resets,
+    effects_of,
+    late,
+    once_a_history,
+    pushes_of,
+    resets_of,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ def challenges_of(history: History, profile: Profile) -> Limited:
     pushes, resets = pushes_of(history, profile), resets_of(history, profile)
     raw = pushes.person if limit.scope == "user" else pushes.programme
     scope, scopes = numbered(raw)
-    known, lost = issued(pushes, profile, scope, resets.era(pushes.sent))
+    known, lost = issued(pushes, profile, scope, resets)
     anywhere = pushes.has_intent(*AMBIGUOUS) | (raw < 0)
     once = _first_of_each_id(known)
     clear = ~anywhere[once.place]
@@ -49,7 +59,7 @@ def challenges_of(history: History, profile: Profile) -> Limited:
     return Limited(
         pushes=pushes,
         scope=scope,
-        admitted=Lanes(once.scope[clear], once.start[clear], once.end[clear], once.place[clear], scopes),
+        admitted=Lanes(once.scope[clear], _begun(pushes, once)[clear], once.end[clear], once.place[clear], scopes),
         countable=Lanes(whose, both.start[rows], both.end[rows], both.place[rows], scopes),
         refused=Lanes(scope[refused], pushes.sent[refused], pushes.received[refused], refused, scopes),
         resets=resets,
@@ -57,11 +67,13 @@ def challenges_of(history: History, profile: Profile) -> Limited:
     )
 
 
-def issued(pushes: Pushes, profile: Profile, scope: Ints, era: Ints) -> tuple[Issued, Issued]:
+def issued(pushes: Pushes, profile: Profile, scope: Ints, resets: Resets) -> tuple[Issued, Issued]:
     """The challenges whose ids are known, and the operations that are nothing but unknown outcomes.
 
-    An operation is taken anew in each era, as a reset may make the target forget refs.
+    An operation is taken anew in each era, as a reset may make the target forget refs; then a lost request that comes
+    later than the reset issues another challenge.
     """
+    era = resets.era(pushes.sent)
     life = np.asarray(pd.factorize(pushes.op * (int(era.max(initial=0)) + 1) + era)[0], np.int64)
     effects = effects_of(pushes, profile, life, int(life.max(initial=-1)) + 1)
     yes = np.flatnonzero(pushes.success)
@@ -71,8 +83,18 @@ def issued(pushes: Pushes, profile: Profile, scope: Ints, era: Ints) -> tuple[Is
     known = Issued(scope[yes], effects.start[life[yes]], pushes.received[yes], pushes.id[yes], yes)
     no = np.flatnonzero(pushes.unknown & ~effects.sure[life])
     no = no[~pd.Series(life[no]).duplicated().to_numpy()]
-    lost = Issued(scope[no], effects.start[life[no]], effects.end[life[no]], np.full(len(no), -1, np.int64), no)
-    return known, lost
+    until = late(pushes.received, profile)
+    again = np.flatnonzero(pushes.unknown & effects.sure[life] & resets.straddled(pushes.sent, until))
+    place, start = np.append(no, again), np.append(effects.start[life[no]], pushes.sent[again])
+    end = np.append(effects.end[life[no]], until[again])
+    return known, Issued(scope[place], start, end, np.full(len(place), -1, np.int64), place)
+
+
+def _begun(pushes: Pushes, once: Issued) -> Ints:
+    """When each challenge may have been issued at the earliest: by a request without answer, before a reset too."""
+    lost = np.full(pushes.ops, FOREVER, np.int64)
+    np.minimum.at(lost, pushes.op[pushes.unknown], pushes.sent[pushes.unknown])
+    return np.minimum(once.start, lost[pushes.op[once.place]])
 
 
 def _first_of_each_id(known: Issued) -> Issued:
