@@ -12,6 +12,7 @@ from harness.history import SCHEMA, History
 from harness.profile import Profile
 from harness.reproduce import Run, reproduce
 from harness.rules import RULES, Finding, Rule, Violation
+from harness.rules.bounds.lanes import TooLargeError
 from harness.rules.run import gaps_of
 from harness.verdict import Status, Verdict
 
@@ -139,6 +140,9 @@ def _plain(value: Any) -> Any:
 
 def broken(rule: Rule, error: Exception) -> Verdict:
     """The verdict on a rule whose check broke down."""
+    if isinstance(error, TooLargeError):
+        hint = "Run for a shorter time, or with fewer users."
+        return Verdict(rule.id, rule.severity, "inconclusive", 0, str(error), hint)
     place = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {error}"[:200]
     where = f"{place.filename.rpartition('/')[2]}, line {place.lineno}"

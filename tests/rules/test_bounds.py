@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.rules.bounds import bucket, circle, sliding
-from harness.rules.bounds.lanes import FOREVER, Lanes
+from harness.rules.bounds.lanes import FOREVER, Lanes, TooLargeError
 from harness.rules.bounds.slack import Slack
 
 SEEDS: Final = range(40)
@@ -208,5 +208,5 @@ def test_slack_shortens_windows_from_above_and_lengthens_them_from_below() -> No
 
 
 def test_too_many_scopes_for_one_array_are_refused_rather_than_miscounted() -> None:
-    with pytest.raises(OverflowError, match="judge them in parts"):
+    with pytest.raises(TooLargeError, match="more than can be counted"):
         lanes_of([(1 << 40, 0, 1 << 40)])

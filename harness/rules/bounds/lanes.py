@@ -13,6 +13,10 @@ FOREVER: Final = 1 << 62  # ns; an end at which nobody can say that it is over
 ROOM: Final = 1 << 62  # scopes times the length of the run must stay below, or int64 would not hold them
 
 
+class TooLargeError(Exception):
+    """More scopes over a longer time than 64 bits can hold."""
+
+
 class Lanes:
     """Closed intervals `[start, end]` in ns, each of a scope numbered from 0; the columns are of one length.
 
@@ -29,7 +33,10 @@ class Lanes:
         self.high = max(int(finite.max(initial=self.low)), int(start.max(initial=self.low)))
         self.span = self.high - self.low + 3
         if self.scopes * self.span >= ROOM:
-            raise OverflowError(f"{self.scopes} scopes over {self.high - self.low} ns do not fit; judge them in parts")
+            hours = (self.high - self.low) / 3.6e12
+            raise TooLargeError(
+                f"a limit with {self.scopes:,} scopes over {hours:,.1f} hours is more than can be counted"
+            )
         place = np.arange(len(scope), dtype=np.int64) if place is None else place
         starts = self.places(scope, start)
         if (starts[1:] < starts[:-1]).any():
