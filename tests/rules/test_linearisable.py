@@ -195,3 +195,42 @@ def test_the_user_of_undecided_calls_is_named(monkeypatch: pytest.MonkeyPatch) -
     verdict = judged(rows, limit)
     assert verdict.status == "inconclusive"
     assert verdict.message.endswith(": 3")
+
+
+def test_more_than_the_limit_is_wrong_though_nothing_was_refused() -> None:
+    limit: dict[str, Any] = {"limits": {"challenges": {"count": 2, "window": "1h"}}}
+    rows: list[dict[str, Any]] = [{"t": [10 * n, 10 * n + 5], "id": f"{n}"} for n in range(3)]
+    assert judged(rows, limit).status == "fail"
+    assert judged(rows[:2], limit).status != "fail"
+
+
+def test_two_pending_at_once_are_wrong_though_nothing_was_refused() -> None:
+    rows: list[dict[str, Any]] = [{"t": [0, 5], "id": "a"}, {"t": [10, 15], "id": "b"}]
+    assert judged(rows, {"policy": {"in_flight": "reject"}}).status == "fail"
+    assert judged(rows).status != "fail"
+
+
+def test_a_settle_of_nobody_knows_whose_challenge_may_explain_any_later_refusal() -> None:
+    rows: list[dict[str, Any]] = [{"t": [0, 5], "id": "a"}, {"t": [50, 55], **STATE}]
+    assert judged(rows, SETTLES).status == "fail"
+    stray = {"t": [20, 25], "op": "accept", "id": "unseen"}
+    assert judged([*rows, stray], SETTLES).status != "fail"
+    assert judged([*rows, {**stray, "t": [60, 65]}], SETTLES).status == "fail"
+
+
+def test_where_pending_may_be_refused_or_served_a_refusal_is_no_evidence() -> None:
+    rows: list[dict[str, Any]] = [{"t": [0, 5], "id": "a"}, {"t": [50, 55], **STATE}]
+    assert judged(rows, {"outcomes": {"pending": ["200", "409:STATE_INVALID"]}}).status != "fail"
+
+
+def test_a_second_reset_begins_another_count() -> None:
+    limit: dict[str, Any] = {"limits": {"challenges": {"count": 2, "window": "1h"}}, **SETTLES}
+    rows: list[dict[str, Any]] = []
+    for n in range(3):
+        rows.append({"t": [100 * n, 100 * n + 5], "op": "reset"})
+        rows += [{"t": [100 * n + 10 * k, 100 * n + 10 * k + 5], "id": f"{n}-{k}"} for k in (1, 2)]
+        rows.append({"t": [100 * n + 30, 100 * n + 35], **LIMIT})
+    assert judged(rows, limit).status != "fail"
+    assert judged([*rows, {"t": [240, 245], "id": "more"}], limit).status == "fail"
+    early = [row for row in rows if row.get("id") != "2-2"]
+    assert judged(early, limit).status == "fail"
