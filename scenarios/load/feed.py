@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import locust.stats
 
+from harness.history.columns import GIVEN_UP
 from scenarios.load.journal import Journal
 from scenarios.load.steering import Steering
 
@@ -78,7 +79,7 @@ class Feed:
 def _batch(rows: list[tuple[Any, ...]]) -> _Batch:
     times = [latency / 1e6 for _, latency, *_ in rows]
     rounded = Counter(_bucket(ms) for ms in times)
-    failures = sum(row[3] == "unknown" for row in rows)
+    failures = sum(map(_failed, rows))
     return _Batch(rounded, sum(times), min(times), max(times), failures, sum(row[5] for row in rows))
 
 
@@ -109,7 +110,7 @@ def _add(entry: Any, batch: _Batch) -> None:
 
 def _errors(stats: Any, scenario: str, rows: list[tuple[Any, ...]]) -> None:
     """The kinds of failures, as Locust's page lists them."""
-    failed = Counter(row[4] or f"status {row[2]}" for row in rows if row[3] == "unknown")
+    failed = Counter(row[4] or f"status {row[2]}" for row in rows if _failed(row))
     for error, many in failed.items():
         key = locust.stats.StatsError.create_key(METHOD, scenario, error)
         entry = stats.errors.get(key)
@@ -117,3 +118,8 @@ def _errors(stats: Any, scenario: str, rows: list[tuple[Any, ...]]) -> None:
             entry = stats.errors[key] = locust.stats.StatsError(METHOD, scenario, error)
         entry.occurred()
         entry.occurrences += many - 1
+
+
+def _failed(row: tuple[Any, ...]) -> bool:
+    """Whether a request has no answer that it should have; callers who go away on purpose are no failures."""
+    return row[3] == "unknown" and not row[4].startswith(GIVEN_UP)

@@ -21,6 +21,9 @@ from scenarios.load.wire import Dialler
 
 PLAIN_REF: Final = 36  # characters; what a UUID takes, so any target serves it
 EXPIRY_NS: Final = 200_000_000  # after a challenge should have expired, before it is counted on
+KEPT: Final = (
+    20_000  # refs that all tokens together remember, so that an hour's load takes no more memory than a minute's
+)
 LONG_REF: Final = 255  # the longest that older versions of the platform documented
 
 
@@ -61,6 +64,8 @@ class Session:
         self._heads: dict[tuple[int, str], bytes] = {}
         self._allowed: dict[tuple[str, ...], str] = {}
         self._numbers = 0
+        self._kept = min(max(KEPT // len(profile.pool.users), 20), 2000)
+        self._choose = self.rng("what is kept")
 
     def token(self, index: int) -> Token:
         """The token with this index in the pool."""
@@ -153,10 +158,20 @@ class Session:
         if self.rejects and exchange.outcome != "refused" and made not in token.known:
             self._hold(token, exchange)
         if exchange.outcome == "ok" and exchange.ref is not None and made not in token.known:
-            token.known.add(made)
-            token.made.append(made)
+            self._keep(token, made)
         elif exchange.error_code == "CHALLENGE_LIMIT_EXCEEDED":
             token.ledger.exhausted()
+
+    def _keep(self, token: Token, made: tuple[str, str]) -> None:
+        """Remember what a token was given, up to a number: then one of the later half makes way for it."""
+        token.known.add(made)
+        if len(token.made) < self._kept:
+            token.made.append(made)
+            return
+        place = self._choose.randrange(self._kept // 2, self._kept)
+        gone, token.made[place] = token.made[place], made
+        token.known.discard(gone)
+        token.replays.pop(gone, None)
 
     def _hold(self, token: Token, exchange: Exchange) -> None:
         """A challenge may have begun as late as with this answer, or later where none came; until it has expired no

@@ -63,7 +63,10 @@ def test_a_plan_is_run_to_its_end_and_every_exchange_recorded(good: Loaded) -> N
     facts = good.facts
     assert (facts["ended"], facts["notes"], facts["lost"]) == ("complete", [], {})
     assert facts["done"]["idempotency"]["bursts"] > 3
-    assert facts["workers"] == {"w0": {"sent": len(frame), "unsent": 0}}
+    (worker,) = facts["workers"].values()
+    assert (worker["sent"], worker["unsent"]) == (len(frame), 0)
+    assert 0 < worker["memory_mb"][0] <= worker["memory_mb"][1] + 1
+    assert [row["phase"] for row in facts["phases"]] == ["constant"]
 
 
 def test_the_progress_is_told_as_json_every_second(good: Loaded) -> None:
@@ -71,6 +74,9 @@ def test_the_progress_is_told_as_json_every_second(good: Loaded) -> None:
     assert lines
     assert [line["sent"] for line in lines] == sorted(line["sent"] for line in lines)
     assert all(line["users"] == 24 for line in lines)
+    assert all(line["failed"] == 0 for line in lines)  # callers who go away on purpose are no failures
+    assert lines[0]["scenarios"] == "background 300/s, idempotency"
+    assert all(line["late_ms"] >= 0 for line in lines)
 
 
 def test_one_ref_is_sent_on_different_connections_and_answered_with_one_challenge(good: Loaded) -> None:

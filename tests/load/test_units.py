@@ -13,14 +13,16 @@ from harness.errors import HarnessError
 from harness.history import Exchange
 from harness.plan import load_plan
 from harness.redact import Redactor
+from scenarios.load.desk import Desk
 from scenarios.load.options import plan_of_options, read_options
 from scenarios.load.order import Order, order_of
 from scenarios.load.planner import deal
 from scenarios.load.scrub import Scrub
-from scenarios.load.session import base36, run_prefix
+from scenarios.load.session import Session, base36, run_prefix
 from scenarios.load.setup import raise_file_limit
 from scenarios.load.usage import Usage, usage_of
 from scenarios.load.watch import REFUSED_S, Watch
+from scenarios.load.wire import Dialler
 from tests.load.profiles import profile
 
 NEEDED = ["--profile", "p.toml", "--run", "dir"]
@@ -195,3 +197,15 @@ def test_more_connections_than_descriptors_are_refused_before_the_start(monkeypa
     raise_file_limit(900)
     raise_file_limit(100)
     assert raised == [(1000, 1000)]
+
+
+def test_a_session_remembers_old_and_new_refs_of_a_token_but_not_ever_more() -> None:
+    of = profile(1200)
+    session = Session(of, Dialler(of.target.base_url, None, 1.0), Desk(), Usage(), "prefix")
+    token = session.token(0)
+    for number in range(1000):
+        session.remember(exchange(200, ref=f"r{number}"))
+        session.remember(exchange(200, ref=f"r{number}"))  # a replay
+    assert len(token.made) == len(token.known) == 20
+    assert token.made[:10] == [("AUTHY", f"r{number}") for number in range(10)]
+    assert ("AUTHY", "r999") in token.made
