@@ -1,9 +1,7 @@
 """The frontier search: walks through a person's calls in time and keeps every state that a correct endpoint can be in.
 
 Just-in-time linearisation: a call takes effect at the latest when it ends, in every order with the calls that are open
-then. A configuration is a tuple of sets of bits and a number: calls done (of the refusals and settles that are open),
-operations issued, what settles did to each token, (where only one challenge may be pending) the last one of each token,
-and how many more were issued by operations that are over.
+then. What a configuration is, `states` says.
 """
 
 from bisect import insort
@@ -12,17 +10,13 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from harness.rules.reading.operations import FOREVER
-from harness.rules.search.calls import LIMITED, MAY_REFUSE, MAYBE_SETTLED, MUST_REFUSE, REFUSED, SETTLED, Call, Terms
+from harness.rules.search.calls import MAYBE_SETTLED, SETTLED, Call, Terms
 from harness.rules.search.plan import Plan
+from harness.rules.search.states import BEFORE, Config, States
 
 BUDGET: Final = 200_000  # configurations; about a second
-WIDTH: Final = 32  # bits that hold the last challenge of a token: its operation's number plus 1, or one of the next two
-BEFORE: Final = 0  # perhaps one from before the calls began
-NOBODY: Final = (1 << WIDTH) - 1  # none: it was settled
-
 WIDTHS: Final = (50, 2_000)  # configurations kept, before all are
 
-Config = tuple[int, int, int, int, int]
 Configs = dict[Config, None]  # a set that remembers its order
 
 
@@ -55,8 +49,8 @@ def search(calls: Sequence[Call], terms: Terms, budget: int = BUDGET) -> Outcome
             return Outcome(-1, spent + frontier.spent, decided=False)
         spent += frontier.spent
         if failed < 0 or frontier.whole:
-            break
-    return Outcome(failed, spent)
+            return Outcome(failed, spent)
+    return Outcome(-1, spent, decided=False)
 
 
 class _Frontier:
@@ -66,7 +60,8 @@ class _Frontier:
         self.plan = plan
         self.calls = plan.calls
         self.terms = plan.terms
-        self.slots = [plan.slot.get(call.op, -1) for call in plan.calls]
+        self.states = States(plan)
+        self.slots = self.states.slots
         self.budget = budget
         self.width = width
         self.whole = True
@@ -118,7 +113,7 @@ class _Frontier:
         insort(self.acting, n, key=lambda place: self.calls[place].end)
 
     def _issued_early(self, config: Config, slot: int, token: int) -> Config:
-        if config[1] >> slot & 1 or not self._may_issue(slot, token, config):
+        if config[1] >> slot & 1 or not self.states.may_issue(slot, token, config):
             return config
         return self._issued(config, slot, token)
 
@@ -144,7 +139,7 @@ class _Frontier:
         bit = self.bits.pop() if self.bits else 1 << len(self.watched)
         self.watched[n] = bit
         self.configs = dict.fromkeys(
-            (config[0] | bit, *config[1:]) if self._fits(n, config) else config for config in self.configs
+            (config[0] | bit, *config[1:]) if self.states.fits(n, config) else config for config in self.configs
         )
 
     def _close_served(self, n: int) -> bool:
@@ -242,86 +237,26 @@ class _Frontier:
             slot, token = self.slots[n], self.calls[n].token
             if self.plan.first.get(slot, 0) & ~(issued | self.gone):
                 continue
-            if not issued >> slot & 1 and self._may_issue(slot, token, config):
+            if not issued >> slot & 1 and self.states.may_issue(slot, token, config):
                 yield self._issued(config, slot, token)
         if alone:
             return
         for token, idle in self.idle.items():
             first = idle & ~issued
             first &= -first
-            if first and self._may_issue(first.bit_length() - 1, token, config):
+            if first and self.states.may_issue(first.bit_length() - 1, token, config):
                 yield self._issued(config, first.bit_length() - 1, token)
         for n, bit in self.watched.items():
             if self.calls[n].kind in (SETTLED, MAYBE_SETTLED) and not done & bit:
-                yield self._settle_down((done | bit, issued, *self._settled(n, settled, pending), more))
+                yield self._settle_down((done | bit, issued, *self.states.settled(n, settled, pending), more))
 
     def _issued(self, config: Config, slot: int, token: int) -> Config:
-        """The configuration after the operation was issued."""
-        done, issued, settled, pending, more = config
-        if self.terms.one_pending:
-            pending = _with_last(pending, token, slot + 1)
-        return self._settle_down((done, issued | 1 << slot, settled, pending, more))
-
-    def _may_issue(self, slot: int, token: int, config: Config) -> bool:
-        _, issued, settled, pending, more = config
-        if settled >> 2 * token & MUST_REFUSE:
-            return False
-        plan = self.plan
-        if self.terms.one_pending:
-            last = _last(pending, token)
-            surely = last not in (BEFORE, NOBODY) and plan.end[slot] - plan.since[last - 1] < self.terms.pending_surely
-            if surely:
-                return False
-        most = self.terms.most
-        if not plan.limited or most is None or plan.end[slot] == FOREVER:
-            return True
-        return (issued >> plan.before_window[slot]).bit_count() + more < most
-
-    def _settled(self, n: int, settled: int, pending: int) -> tuple[int, int]:
-        """What a settle makes of the tokens' states and of their pending challenges."""
-        call, slot = self.calls[n], self.slots[n]
-        settled |= call.effect << 2 * call.token
-        # A challenge that was not seen may be any.
-        if self.terms.one_pending and (call.op < 0 or (slot >= 0 and _last(pending, call.token) == slot + 1)):
-            pending = _with_last(pending, call.token, NOBODY)
-        return settled, pending
+        return self._settle_down(self.states.issued(config, slot, token))
 
     def _settle_down(self, config: Config) -> Config:
         """Let every open call go that changes nothing and fits: it disturbs nobody."""
         done = config[0]
         for n, bit in self.watched.items():
-            if not done & bit and self._fits(n, config):
+            if not done & bit and self.states.fits(n, config):
                 done |= bit
         return (done, *config[1:])
-
-    def _fits(self, n: int, config: Config) -> bool:
-        """Whether a refusal is right, or a settle changes nothing, in this state."""
-        _, issued, settled, pending, more = config
-        call = self.calls[n]
-        if call.kind == REFUSED:
-            return bool(settled >> 2 * call.token & MAY_REFUSE) or self._may_be_pending(call, pending)
-        if call.kind == LIMITED:
-            if self.slots[n] >= 0 and issued >> self.slots[n] & 1:
-                return False
-            counted = (issued & self.plan.counted[n]).bit_count() + more
-            return call.start <= self.terms.cold or counted >= self.terms.fewest
-        # While its challenge may still come, a settle may still have something to do.
-        early = self.terms.one_pending and (call.op < 0 or not issued >> max(self.slots[n], 0) & 1)
-        return not early and self._settled(n, settled, pending) == (settled, pending)
-
-    def _may_be_pending(self, call: Call, pending: int) -> bool:
-        if not self.terms.refuses_pending:
-            return False
-        last = _last(pending, call.token)
-        if last == NOBODY:
-            return False
-        issued = self.terms.begin if last == BEFORE else self.plan.end[last - 1]
-        return call.start - issued < self.terms.pending_possibly
-
-
-def _last(pending: int, token: int) -> int:
-    return pending >> WIDTH * token & NOBODY
-
-
-def _with_last(pending: int, token: int, last: int) -> int:
-    return pending & ~(NOBODY << WIDTH * token) | last << WIDTH * token
