@@ -30,7 +30,7 @@ from harness.history.survey import Survey, size_of, survey
 from harness.judge import UNKNOWN_RUN, broken, judge, verdict_from
 from harness.profile import Profile
 from harness.reproduce import Run
-from harness.rules import FAMILIES, RULES, Finding, Rule
+from harness.rules import RULES, Finding, Rule
 from harness.rules.reading.columns import Whole, forget, pushes_of
 from harness.rules.reading.lean import keep, together
 from harness.rules.registry import concluded, merged
@@ -41,6 +41,7 @@ LARGE: Final = 500_000  # exchanges; up to here one table takes less than proces
 A_PART: Final = 250_000  # exchanges; judging them takes a process some 300 MB
 MOST_WORKERS: Final = 4  # so that all of them stay within two gigabytes
 DASK_WAITS: Final = "10s"  # for a scheduler to answer
+SHARING: Final = (("challenge limit",), ("rate limit", "idempotency"), ("responses", "who may", "state", "run"))
 AHEAD: Final = 2  # parts by worker that are under way at once
 
 
@@ -253,9 +254,9 @@ def _verdicts(
     found: dict[str, list[Finding | Verdict]], whole: Whole, profile: Profile, run: Run, spent: Counter[str]
 ) -> list[Verdict]:
     made = {}
-    # A family shares what it needs to know of a history, and lets go of it before the next one begins.
-    for family in FAMILIES:
-        for rule in (rule for rule in RULES.values() if rule.family == family):
+    # Families that share what they need to know of a history follow each other, and let go of it before others begin.
+    for families in SHARING:
+        for rule in (rule for rule in RULES.values() if rule.family in families):
             begun = time.perf_counter()
             made[rule.id] = _verdict(rule, found.get(rule.id, []), whole, profile, run)
             spent[rule.id] += time.perf_counter() - begun  # type: ignore[assignment]  # stubs count in integers

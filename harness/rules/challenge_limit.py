@@ -13,6 +13,7 @@ from harness.rules.limits.challenge_refusals import LIMITED, OTHERS, REFUSALS, R
 from harness.rules.limits.challenges import challenges_of
 from harness.rules.limits.limited import Limited, by_era
 from harness.rules.limits.wrongful import SHOWN
+from harness.rules.reading.columns import small_once_a_history
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.told import ago, who
 
@@ -123,7 +124,17 @@ def counts_not(cause: str, history: History, profile: Profile) -> Finding:
     """What is known of one thing that must not use up the challenge limit."""
     if profile.challenges is None:
         return Finding(0, lacks=UNDECLARED)
+    return _count_not(history, profile)[cause]
+
+
+@small_once_a_history
+def _count_not(history: History, profile: Profile) -> dict[str, Finding]:
+    """For each thing that must not use up the challenge limit what is known of it."""
     refusals = refusals_of(history, profile)
+    return {cause: _counts_not(cause, refusals) for cause in SPEAKS}
+
+
+def _counts_not(cause: str, refusals: Refusals) -> Finding:
     violations, total = _wrong(refusals, cause)
     occasions = refusals.blame.occasions[cause] + total
     if cause == REPLAYS:

@@ -15,8 +15,9 @@ from harness.history import SCHEMA, History, read_history
 from harness.history.columns import VERSION
 from harness.history.shards import MERGED
 from harness.judge import judge
-from harness.parted import judge_in_parts
+from harness.parted import SHARING, judge_in_parts
 from harness.profile import Profile
+from harness.rules import FAMILIES
 from tests.history_files import load_case
 from tests.rules.whole_runs import DEFECTS, Run, any_world, defective_world
 
@@ -67,3 +68,7 @@ def test_runs_against_defective_endpoints_are_judged_alike(defect: str, tmp_path
 def test_recorded_histories_are_judged_alike(path: Path, tmp_path: Path) -> None:
     history, profile, _ = load_case(path)
     same_both_ways(history, profile, tmp_path / "run", 4)
+
+
+def test_every_family_is_judged_in_parts() -> None:
+    assert sorted(family for families in SHARING for family in families) == sorted(FAMILIES)

@@ -141,7 +141,7 @@ _KEPT: Final[list[list[Any]]] = []
 
 
 def forget() -> None:
-    """Let go of all that is kept for the last history."""
+    """Let go of the columns that are kept for the last history."""
     for last in _KEPT:
         last.clear()
 
@@ -150,7 +150,15 @@ def once_a_history(make: Callable[[History, Profile], T]) -> Callable[[History, 
     """Keep what `make` gave for the last history and profile while both live, as many rules ask for the same."""
     last: list[Any] = []
     _KEPT.append(last)
+    return _keeping(make, last)
 
+
+def small_once_a_history(make: Callable[[History, Profile], T]) -> Callable[[History, Profile], T]:
+    """As `once_a_history`, of what is so small that it need not be forgotten."""
+    return _keeping(make, [])
+
+
+def _keeping(make: Callable[[History, Profile], T], last: list[Any]) -> Callable[[History, Profile], T]:
     @wraps(make)
     def kept(history: History, profile: Profile) -> T:
         if not (last and last[0]() is history.frame and last[1]() is profile and last[2] == history.gaps):
