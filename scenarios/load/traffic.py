@@ -15,7 +15,8 @@ from scenarios.load.session import Token
 from scenarios.load.work import Work
 
 LOOKED_AT: Final = 64  # tokens tried for one arrival before it is held back
-KEPT: Final = 0.25  # of a challenge limit that background leaves to the end, so that fresh refs last
+# Of a challenge limit that background leaves: a user's to itself, so that fresh refs last; a programme's to others.
+KEPT: Final = {"user": 0.25, "programme": 0.75}
 OVERTIME_NS: Final = 10**9  # after the end, in which arrivals are sent that were due before it
 BEHIND: Final = 4096  # arrivals sent in one go after a pause, before others get their turn
 
@@ -112,7 +113,8 @@ class Traffic:
         return call
 
     def _fresh(self, token: Token) -> Call | None:
-        keep = int(token.ledger.count * KEPT) if self._work.session.profile.challenges else 0
+        limit = self._work.session.profile.challenges
+        keep = int(limit.count * KEPT[limit.scope]) if limit else 0
         if not self._work.session.may_begin(token, keep):
             return None
         return self._work.call(token, self._rng.choice(token.user.usable), self._work.session.ref())
