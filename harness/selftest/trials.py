@@ -114,6 +114,8 @@ def _attempts(rules: tuple[str, ...], plan: str) -> tuple[Attempt, ...]:
     alone = [Attempt(f"load --scenario {one}", ("load",), plan, ("--scenario", one)) for one in scenarios[:2]]
     if not alone:
         return short, conformance, load
+    if RULES[rules[0]].scope == "exchange":
+        return short, conformance, *alone, load, longer
     restarted = (Attempt("load chaos", ("load",), "chaos"),) if "ref-retention" in rules else ()
     return (*alone, load, conformance, longer, *restarted)
 
