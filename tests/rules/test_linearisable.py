@@ -234,3 +234,11 @@ def test_a_second_reset_begins_another_count() -> None:
     assert judged([*rows, {"t": [240, 245], "id": "more"}], limit).status == "fail"
     early = [row for row in rows if row.get("id") != "2-2"]
     assert judged(early, limit).status == "fail"
+
+
+def test_settling_a_challenge_of_an_operation_with_two_ids_makes_room_for_another() -> None:
+    freed: dict[str, Any] = {"policy": {"in_flight": "reject"}, "outcomes": {"after-accept": ["200"]}, **SETTLES}
+    rows: list[dict[str, Any]] = [{"t": [0, 5], "ref": "r", "id": "a"}, {"t": [1, 50], "ref": "r", "id": "b"}]
+    rows += [{"t": [10, 20], "op": "reset"}, accept(60, 65, "b"), {"t": [80, 85], "id": "c"}]
+    rows += [{"t": [90, 95], **STATE} for _ in range(9)]
+    assert judged(rows, freed).status == "pass"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from harness.profile import Profile
-from harness.rules.reading.operations import FOREVER, Flags, Ints
+from harness.rules.reading.operations import FOREVER, NONE, Flags, Ints
 from harness.rules.search.calls import (
     LIMITED,
     MAY_REFUSE,
@@ -133,14 +133,17 @@ def _pushes(lives: Lives) -> Ints:
 
 
 def _settles(lives: Lives) -> Ints:
+    """The settles as lines. Which challenge of an operation with several ids was settled is left open."""
     settles, promises = lives.settles, lives.promises
-    kind = np.where(settles.sure, SETTLED, MAYBE_SETTLED)
+    several = np.append(lives.operations.several, False)[settles.op]
+    kind = np.where(settles.sure & ~several, SETTLED, MAYBE_SETTLED)
+    op = np.where(several, NONE, settles.op)
     may = np.where(settles.because(promises.may_refuse), MAY_REFUSE, 0)
     must = np.where(settles.because(promises.must_refuse), MUST_REFUSE, 0)
     known, first = np.unique(lives.pushes.token, return_index=True)
     persons = dict(zip(known.tolist(), lives.pushes.person[first].tolist(), strict=True))
     person = np.array([persons.get(token, -1) for token in settles.token.tolist()], np.int64)
-    lines = np.stack([settles.row, kind, settles.token, settles.op, settles.start, settles.end, may + must, person])
+    lines = np.stack([settles.row, kind, settles.token, op, settles.start, settles.end, may + must, person])
     return lines[:, person >= 0]
 
 
