@@ -238,7 +238,8 @@ def test_a_second_reset_begins_another_count() -> None:
 
 def test_settling_a_challenge_of_an_operation_with_two_ids_makes_room_for_another() -> None:
     freed: dict[str, Any] = {"policy": {"in_flight": "reject"}, "outcomes": {"after-accept": ["200"]}, **SETTLES}
+    freed["limits"] = {"challenges": {"count": 1, "window": "20ms"}}  # so that a refusal shows that b was issued
     rows: list[dict[str, Any]] = [{"t": [0, 5], "ref": "r", "id": "a"}, {"t": [1, 50], "ref": "r", "id": "b"}]
-    rows += [{"t": [10, 20], "op": "reset"}, accept(60, 65, "b"), {"t": [80, 85], "id": "c"}]
+    rows += [{"t": [10, 20], "op": "reset"}, {"t": [52, 55], **LIMIT}, accept(60, 65, "b"), {"t": [80, 85], "id": "c"}]
     rows += [{"t": [90, 95], **STATE} for _ in range(9)]
     assert judged(rows, freed).status == "pass"
