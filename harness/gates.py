@@ -44,10 +44,11 @@ def evaluate_gates(gates: dict[str, float], history: History) -> list[dict[str, 
     """
     if not gates:
         return []
-    frame = history.frame
+    frame = history.every([*READ, "stage", "operation", "error"])
     given_up = [error for error in frame["error"].cat.categories if error.startswith(GIVEN_UP)]
     chosen = (frame["stage"] == "load") & (frame["operation"] == "push") & ~frame["error"].isin(given_up)
     pushes = frame.loc[chosen.to_numpy(), READ]
+    del frame  # as large as the history
     gaps = gaps_of(history)
     load = _Load(pushes, f"a part of the history is missing: {gaps[0]}" if gaps else "", own_lateness(history).sentence)
     return [_gate(metric, float(limit), load) for metric, limit in gates.items()]

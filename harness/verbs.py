@@ -22,9 +22,7 @@ SUMMARY = "summary.json"
 SENDERS = ("conformance", "load")  # stages that leave a file on how they went
 
 
-def judge_folder(
-    folder: Path, require: list[str], allow: tuple[Allowance, ...] = (), dask: str = ""
-) -> set[ExitCode]:
+def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] = (), dask: str = "") -> set[ExitCode]:
     """Judge the history of a run folder and write verdicts.json; the codes that apply besides the verdicts'.
 
     What is required and allowed stays in run.json, where the reports find it. `dask`: see `parted.judge_folder`.
@@ -68,12 +66,14 @@ def report_folder(folder: Path) -> set[ExitCode]:
 
 def _left(run: RunFolder) -> tuple["History", list[Verdict]]:
     """History and verdicts of a run, without what cannot be read, which is a gap and in its facts as `unreadable`."""
-    from harness.history import SCHEMA, history_of, read_history
+    from harness.history import SCHEMA, history_of
+    from reports.lean import open_history
 
     unreadable: dict[str, str] = run.facts.setdefault("unreadable", {})
-    history, verdicts = history_of(SCHEMA.empty_table()), []
+    verdicts: list[Verdict] = []
+    history: History = history_of(SCHEMA.empty_table())
     try:
-        history = read_history(run.history)
+        history = open_history(run.history)
     except HarnessError as error:
         unreadable["history"] = error.message
     except Exception as error:  # however it is damaged, the rest of the run is still to be told

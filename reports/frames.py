@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from harness.history import History
 from harness.history.columns import GIVEN_UP
+from reports.lean import chunks_of
 
 Values = npt.NDArray[Any]
 POINTS: Final = {"p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
@@ -17,8 +19,29 @@ STEPS_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3
 HEAT_ROWS: Final = 6  # latency rows to each factor of ten
 MOST_KINDS: Final = 24
 SECOND: Final = 10**9
-# The columns that figures are told from; copies of a history leave out its long texts.
-READ: Final = ["stage", "scenario", "intended", "sent", "received", "status", "error_code", "error", "body_fault"]
+# The columns that figures are told from.
+TIMES: Final = ["intended", "sent", "received"]
+TIMED: Final = [*TIMES, "status", "error"]
+WORDS: Final = ["stage", "scenario", "intent", "allowed", "status", "outcome", "error_code", "body_fault", "error"]
+
+
+def kinds(history: History) -> pd.DataFrame:
+    """The distinct combinations of `WORDS` among the pushes, with `count` and the number of the `first` one of each."""
+    names = ["operation", *WORDS]
+    found = [
+        _kinds(chunk.assign(count=1, first=chunk.index), WORDS) for chunk in map(_pushed, chunks_of(history, names))
+    ]
+    return _kinds(pd.concat(found), WORDS) if found else pd.DataFrame(columns=[*WORDS, "count", "first"])
+
+
+def _pushed(chunk: pd.DataFrame) -> pd.DataFrame:
+    return chunk[(chunk["operation"] == "push").to_numpy()]
+
+
+def _kinds(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    grouped = table.groupby(names, observed=True, sort=False, dropna=False)
+    summed = grouped.agg(count=("count", "sum"), first=("first", "min")).reset_index()
+    return summed.astype({name: object for name in names if name != "status"})
 
 
 def given_up(frame: pd.DataFrame) -> Values:
@@ -164,28 +187,28 @@ def heat_step_s(pushes: pd.DataFrame) -> float:
     return step_s(int(sent.max() - sent.min()) + 1, 60) if len(sent) else 1.0
 
 
-def statuses(pushes: pd.DataFrame) -> pd.DataFrame:
+def statuses(kinds: pd.DataFrame) -> pd.DataFrame:
     """How often each outcome came in each stage: `stage`, `status` (0: none, -1: the rest), `error_code`, `count`."""
-    return _counted(pushes, ["stage", "status", "error_code"])
+    return _counted(kinds, ["stage", "status", "error_code"])
 
 
-def errors(pushes: pd.DataFrame) -> pd.DataFrame:
+def errors(kinds: pd.DataFrame) -> pd.DataFrame:
     """Transport failures and faults in the form of answers: `kind`, `text`, `count`, most frequent first in a kind."""
-    parts, ours = [], given_up(pushes)
+    parts, ours = [], given_up(kinds)
     for kind, column, of in (
         ("no answer", "error", ~ours),
         ("form", "body_fault", ~ours),
         ("given up by the harness", "error", ours),
     ):
-        rows = pushes[of & (pushes[column].notna() & (pushes[column] != "")).to_numpy()]
+        rows = kinds[of & (kinds[column].notna() & (kinds[column] != "")).to_numpy(dtype=bool)]
         table = _counted(rows, [column]).rename(columns={column: "text"})
         parts.append(table.assign(kind=kind)[["kind", "text", "count"]])
     return pd.concat(parts, ignore_index=True)
 
 
-def _counted(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _counted(kinds: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The counts of distinct values, most frequent first; what is rare beyond `MOST_KINDS` as a last row of its own."""
-    counts = frame.groupby(names, observed=True, sort=False).size()
+    counts = kinds.groupby(names, observed=True, sort=False)["count"].sum()
     table = counts.rename("count").reset_index().sort_values(["count", *names], ascending=[False] + [True] * len(names))
     table = table.astype(dict.fromkeys(names, object))
     if len(table) <= MOST_KINDS:

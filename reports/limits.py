@@ -15,11 +15,14 @@ import pandas as pd
 from harness.history import History
 from harness.profile import ChallengeLimit, Profile, RateLimit
 from reports.frames import SECOND, step_s
+from reports.lean import EMPTY, pushes_of
 
 Values = npt.NDArray[Any]
+READ: Final = ["sent", "received", "status", "user", "key", "channel", "ref", "challenge_id", "error_code"]
 SCOPES_SHOWN: Final = 12
 FILL_BARS: Final = 24
 MS: Final = 10**6
+GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # an odd number that spreads small ones over all 64 bits
 # Upper ends of the classes of a replay's age; a reference must be remembered for 24 hours at least.
 AGES: Final = (
     ("overlapping", 0), ("under 10 ms", 10 * MS), ("under 100 ms", 100 * MS), ("under 1 s", SECOND),
@@ -37,7 +40,7 @@ def rate_bound(limit: RateLimit) -> int:
 
 @dataclass(frozen=True)
 class Coded:
-    """The pushes as arrays of numbers, in order of sending. `ref` and `id` number distinct texts, -1 stands for none.
+    """The pushes as arrays of numbers, in order of sending. `ref` and `id` are hashes, 0 stands for none.
 
     `era` numbers the stretches between resets of the target; -1 where an exchange overlaps a reset. `limited` marks
     those refused with CHALLENGE_LIMIT_EXCEEDED.
@@ -58,49 +61,52 @@ class Coded:
 
 def coded(history: History, profile: Profile) -> Coded:
     """The pushes of a history as numbers; texts are only compared, so their numbers do."""
-    pushes, users = history.pushes, profile.pool.users
+    pushes, users = pushes_of(history, READ), profile.pool.users
     sent, received = pushes["sent"].to_numpy(), pushes["received"].to_numpy()
     user, status = pushes["user"].to_numpy(), pushes["status"].to_numpy()
-    ids = pd.factorize(pushes["challenge_id"])[0]
-    issued = (status == 200) & (pushes["challenge_id"] != "").to_numpy(dtype=bool)
     return Coded(
         sent=sent,
         received=received,
         status=status,
-        key=pushes["key"].to_numpy().astype(np.int64),
+        key=pushes["key"].to_numpy(),
         person=_looked_up(user, [one.person for one in users]),
         programme=_looked_up(user, [one.programme for one in users]),
         channel=pd.factorize(pushes["channel"])[0],
-        ref=pd.factorize(pushes["ref"])[0],
-        id=np.where(issued, ids, -1),
+        ref=pushes["ref"].to_numpy(),
+        id=_issued(pushes["challenge_id"].to_numpy(), status),
         era=_era(history, sent, received),
         limited=(pushes["error_code"] == "CHALLENGE_LIMIT_EXCEEDED").to_numpy(),
     )
 
 
+def _issued(ids: Values, status: Values) -> Values:
+    """The hashes of the ids of successes, 0 for all others."""
+    issued: Values = np.where((status == 200) & (ids != EMPTY), ids, np.uint64(0))
+    return issued
+
+
 def _looked_up(index: Values, values: list[int]) -> Values:
     """The value at each index; -1 for a request with no token of the pool."""
     known = (index >= 0) & (index < len(values))
-    found: Values = np.array([*values, -1], np.int64)[np.where(known, index, -1)]
+    found: Values = np.array([*values, -1], np.int32)[np.where(known, index, -1)]
     return found
 
 
 def _era(history: History, sent: Values, received: Values) -> Values:
-    resets = history.frame[
-        ((history.frame["operation"] == "reset") & (history.frame["outcome"] != "refused")).to_numpy()
-    ]
-    begun, done = np.sort(resets["sent"].to_numpy()), np.sort(resets["received"].to_numpy())
+    calls = history.control
+    resets = calls[((calls["operation"] == "reset") & (calls["outcome"] != "refused")).to_numpy()]
+    if not len(resets):
+        return np.zeros(len(sent), np.int8)
+    begun, done = (np.sort(resets[name].to_numpy(np.int64)) for name in ("sent", "received"))
     after = np.searchsorted(done, sent, side="left")
     before = np.searchsorted(begun, received, side="right")
-    era: Values = np.where(after == before, after, -1)
+    era: Values = np.where(after == before, after, -1).astype(np.int32)
     return era
 
 
-def _first(codes: Values) -> Values:
-    """Which places hold a code for the first time; never those of -1."""
-    place = np.full(int(codes.max(initial=-1)) + 2, -1)
-    place[codes[::-1]] = np.arange(len(codes))[::-1]  # of several, the last to be written is the first
-    first: Values = (place[codes] == np.arange(len(codes))) & (codes >= 0)
+def _first(hashes: Values) -> Values:
+    """Which places hold a hash for the first time; never those of 0."""
+    first: Values = ~pd.Series(hashes).duplicated().to_numpy() & (hashes != 0)
     return first
 
 
@@ -210,11 +216,10 @@ def _fill(most: Values, limit: int) -> list[dict[str, int]]:
 
 def replays_seen(pushes: Coded) -> list[dict[str, Any]]:
     """The successes of repeated calls by age: `age`, `same` and `other` id than the first success; none left out."""
-    rows = (pushes.status == 200) & (pushes.ref >= 0)
-    channels, refs = (int(codes.max(initial=0)) + 1 for codes in (pushes.channel, pushes.ref))
-    call = ((pushes.person[rows] + 1) * channels + pushes.channel[rows]) * refs + pushes.ref[rows]
-    call = pd.factorize(call)[0]
-    first = np.flatnonzero(_first(call))  # in the order in which calls are numbered
+    rows = (pushes.status == 200) & (pushes.ref != 0)
+    whose = (pushes.person[rows].astype(np.int64) + 1) * 64 + pushes.channel[rows]
+    call = pd.factorize(pushes.ref[rows] + whose.astype(np.uint64) * GOLDEN)[0]
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(call), prepend=-1))  # calls are numbered as they come
     sent, received, ids = (column[rows] for column in (pushes.sent, pushes.received, pushes.id))
     later = np.ones(len(call), bool)
     later[first] = False

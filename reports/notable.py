@@ -2,12 +2,17 @@
 
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness.case import allows
+from harness.history import SCHEMA, History
 from harness.history.columns import GIVEN_UP
 from reports.escape import visible
+from reports.lean import pushed, pushes_of
 
+Values = npt.NDArray[Any]
 SHOWN: Final = 10
 KINDS_TRIED: Final = 2000  # a target that answers differently every time has no rarest kind
 KEPT: Final = (
@@ -24,26 +29,32 @@ def shown(exchange: dict[str, Any]) -> dict[str, Any]:
     return {name: visible(value, 96) if isinstance(value, str) else value for name, value in cut.items()}
 
 
-def slowest(pushes: pd.DataFrame) -> list[dict[str, Any]]:
+def slowest(history: History) -> list[dict[str, Any]]:
     """The pushes that waited longest for their answer, or for none; `service_ms` says how long."""
-    took = pushes["received"] - pushes["sent"]
-    return _rows(pushes.loc[took.nlargest(SHOWN).index])
+    times = pushes_of(history, ["sent", "received"])
+    took = times["received"].to_numpy() - times["sent"].to_numpy()
+    first = max(0, len(took) - SHOWN)
+    least = np.partition(took, first)[first] if len(took) else 0
+    places = np.flatnonzero(took >= least)  # all that took as long as the last one shown
+    shown = places[np.argsort(-took[places], kind="stable")][:SHOWN]
+    return _rows(history, np.flatnonzero(pushed(history))[shown])
 
 
-def oddest(pushes: pd.DataFrame, limits: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def oddest(history: History, kinds: pd.DataFrame, limits: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """One exchange of each kind of outcome that its case does not allow or that is no sound answer, rarest kind first.
 
-    `seen` says how many of the kind there were, `why` what is odd. `limits` are outcomes, such as `429`, of declared
-    limits: they may come at any time, so they are not odd.
+    `kinds` are those of `frames.kinds`. `seen` says how many of the kind there were, `why` what is odd.
+    `limits` are outcomes, such as `429`, of declared limits: they may come at any time, so they are not odd.
     """
     names = ["allowed", "status", "error_code", "body_fault", "error"]
-    kinds = pushes.assign(row=pushes.index).groupby(names, observed=True, sort=False, dropna=False)["row"]
-    table = kinds.agg(["count", "first"]).reset_index().sort_values(["count", "first"]).head(KINDS_TRIED)
+    grouped = kinds.groupby(names, observed=True, sort=False, dropna=False)
+    counted = grouped.agg(count=("count", "sum"), first=("first", "min")).reset_index()
+    table = counted.sort_values(["count", "first"]).head(KINDS_TRIED)
     found: list[dict[str, Any]] = []
     for kind in table.to_dict("records"):
         why = _why(kind, limits)
         if why:
-            (row,) = _rows(pushes.loc[[kind["first"]]])
+            (row,) = _rows(history, np.array([kind["first"]], np.int64))
             found.append({**row, "seen": int(kind["count"]), "why": visible(why)})
         if len(found) == SHOWN:
             break
@@ -66,7 +77,9 @@ def _why(kind: dict[Any, Any], limits: tuple[str, ...]) -> str:
     return ""
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _rows(history: History, numbers: Values) -> list[dict[str, Any]]:
+    """The exchanges of these numbers in full."""
+    frame = history.at(numbers, SCHEMA.names)
     return [_row(int(place), told) for place, told in zip(frame.index, frame.to_dict("records"), strict=True)]
 
 

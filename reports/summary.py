@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from harness.case import INTENTS
@@ -17,6 +18,7 @@ from harness.verdict import Verdict
 from reports import frames, limits, notable
 from reports.escape import visible
 from reports.known import allowed
+from reports.lean import pushes_of, stages_of
 from reports.outcome import outcome
 
 VERSION: Final = 1
@@ -37,43 +39,50 @@ def build_summary(
     extra: dict[str, dict[str, Any]],
 ) -> Summary:
     """The summary of a judged run. `facts` is run.json, `gates` what gates.py says, `extra` what stages left behind."""
-    pushes = history.pushes
+    kinds = frames.kinds(history)
     return {
         "version": VERSION,
         "contract": str(load_spec().document["info"]["version"]),
-        "outcome": outcome(verdicts, facts, gates, len(history.frame)),
+        "outcome": outcome(verdicts, facts, gates, history.size),
         "run": _run(history, facts),
         "rules": [_rule(verdict, facts) for verdict in verdicts],
         "gates": [_cleaned(gate) for gate in gates],
-        "history": _history(history),
-        **_figures(pushes),
+        "history": _history(history, kinds),
+        "oddest": notable.oddest(history, kinds, _limit_outcomes(facts["profile"])),
+        "coverage": _coverage(kinds),
+        "statuses": _records(frames.statuses(kinds)),
+        "errors": _records(frames.errors(kinds)),
+        **_figures(history),
+        "slowest": notable.slowest(history),
         "limits": _limits(history, facts),
-        "slowest": notable.slowest(pushes),
-        "oddest": notable.oddest(pushes, _limit_outcomes(facts["profile"])),
-        "coverage": _coverage(pushes),
         "conformance": _conformance(extra.get("conformance", {})),
         "load": _load(extra.get("load", {})),
     }
 
 
-def _figures(pushes: pd.DataFrame) -> dict[str, Any]:
-    """Latency and throughput of the load stage, of all pushes where there was no load; statuses of all.
+def _figures(history: History) -> dict[str, Any]:
+    """Latency and throughput of the load stage, of all pushes where there was no load.
 
-    Rates are of all requests, latencies of those that were not given up by the harness itself.
+    Rates are of all requests, latencies of those that were not given up by the harness itself. Each column of times is
+    in memory once only, which is what bounds the memory of a report.
     """
-    pushes = pushes[frames.READ]
-    load = pushes[(pushes["stage"] == "load").to_numpy()]
-    chosen, of = (load, "load") if len(load) else (pushes, "all stages")
-    waited = chosen[~frames.given_up(chosen)]
-    return {
-        "figures_of": of,
-        "latency": _records(frames.latency_table(pushes[~frames.given_up(pushes)])),
-        "curve": _records(frames.latency_curve(waited)),
-        "heat": {"step_s": frames.heat_step_s(waited), "cells": _records(frames.heat(waited))},
-        "over_time": _records(frames.over_time(chosen)),
-        "statuses": _records(frames.statuses(pushes)),
-        "errors": _records(frames.errors(pushes)),
-    }
+    words = pushes_of(history, ["stage", "error"])
+    waited, load = ~frames.given_up(words), (words["stage"] == "load").to_numpy()
+    chosen, of = (load, "load") if load.any() else (np.ones(len(load), bool), "all stages")
+    told = {"figures_of": of, "latency": _latencies(history, words, waited)}
+    told["over_time"] = _records(frames.over_time(pushes_of(history, frames.TIMED, chosen)))
+    pushes = pushes_of(history, frames.TIMES, chosen & waited)
+    curve, heat = frames.latency_curve(pushes), frames.heat(pushes)
+    return {**told, "curve": _records(curve), "heat": {"step_s": frames.heat_step_s(pushes), "cells": _records(heat)}}
+
+
+def _latencies(history: History, words: pd.DataFrame, waited: Any) -> list[dict[str, Any]]:
+    """Percentiles of each stage, one stage after the other."""
+    found: list[dict[str, Any]] = []
+    for stage in words["stage"].unique():
+        of = (words["stage"] == stage).to_numpy() & waited
+        found += _records(frames.latency_table(pushes_of(history, [*frames.TIMED, "stage", "scenario"], of)))
+    return found
 
 
 def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +124,7 @@ def _wall(history: History) -> str:
         first = datetime.fromtimestamp(history.wall_offset_ns / 1e9, UTC)
     except (OverflowError, OSError, ValueError):
         return ""
-    return first.isoformat(timespec="milliseconds") if len(history.frame) else ""
+    return first.isoformat(timespec="milliseconds") if history.size else ""
 
 
 def _declared(profile: dict[str, Any]) -> dict[str, Any]:
@@ -155,20 +164,19 @@ def _rule(verdict: Verdict, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _history(history: History) -> dict[str, Any]:
-    frame = history.frame
-    operations = frame["operation"].value_counts()
-    status = history.pushes["status"].to_numpy()
-    lost = ((status == 0) | (status >= 500)) & ~frames.given_up(history.pushes)
+def _history(history: History, kinds: pd.DataFrame) -> dict[str, Any]:
+    status, users = kinds["status"], history.every(["user"])["user"].to_numpy()
+    lost = kinds[((status == 0) | (status >= 500)).to_numpy(dtype=bool) & ~frames.given_up(kinds)]
+    pushes, outcomes = int(kinds["count"].sum()), kinds.groupby("outcome", sort=False)["count"].sum()
     return {
-        "exchanges": len(frame),
-        "pushes": int(operations.get("push", 0)),
-        "control": int(len(frame) - operations.get("push", 0)),
-        "stages": {str(name): int(n) for name, n in frame["stage"].value_counts().items() if n},
-        "outcomes": {str(name): int(n) for name, n in history.pushes["outcome"].value_counts().items() if n},
-        "lost": int(lost.sum()),
-        "users": int(frame.loc[frame["user"] >= 0, "user"].nunique()),
-        "seconds": round(float(frame["received"].max()) / 1e9, 3) if len(frame) else 0.0,
+        "exchanges": history.size,
+        "pushes": pushes,
+        "control": history.size - pushes,
+        "stages": stages_of(history),
+        "outcomes": {str(name): int(n) for name, n in outcomes.sort_values(ascending=False).items()},
+        "lost": int(lost["count"].sum()),
+        "users": int(pd.unique(users[users >= 0]).size),
+        "seconds": round(float(history.every(["received"])["received"].max()) / 1e9, 3) if history.size else 0.0,
         "gaps": [visible(gap, LONG) for gap in history.gaps[:GAPS_SHOWN]],
         "gaps_in_all": len(history.gaps),
         "workers": [
@@ -180,10 +188,10 @@ def _history(history: History) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _coverage(pushes: pd.DataFrame) -> list[dict[str, Any]]:
+def _coverage(kinds: pd.DataFrame) -> list[dict[str, Any]]:
     """Every kind of request that the contract speaks of: how many were sent in each stage, and the statuses got."""
-    counts = pushes.groupby(["intent", "stage"], observed=True).size()
-    got = pushes.groupby(["intent", "status"], observed=True).size()
+    counts = kinds.groupby(["intent", "stage"])["count"].sum()
+    got = kinds.groupby(["intent", "status"])["count"].sum()
     stages: dict[str, dict[str, int]] = {}
     statuses: dict[str, Counter[str]] = {}
     for row in counts.rename("count").reset_index().to_dict("records"):

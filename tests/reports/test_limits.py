@@ -139,18 +139,19 @@ def test_what_the_harness_gave_up_is_neither_lost_nor_odd() -> None:
         {"t": [6, 7], "status": 503},
         {"t": [8, 9], "status": 429},
     ]
-    pushes = make_history(rows)[0].pushes
-    steps = frames.over_time(pushes)
+    history = make_history(rows)[0]
+    kinds = frames.kinds(history)
+    steps = frames.over_time(history.pushes)
     width = 0.1
     assert round(float(steps["lost"].sum()) * width, 6) == 2
-    told = [(row["kind"], row["text"]) for row in frames.errors(pushes).to_dict("records")]
+    told = [(row["kind"], row["text"]) for row in frames.errors(kinds).to_dict("records")]
     assert told == [
         ("no answer", "timed out"),
         ("given up by the harness", "closed by us before the answer"),
     ]
-    assert [one["why"] for one in notable.oddest(pushes)] == [
+    assert [one["why"] for one in notable.oddest(history, kinds)] == [
         "no answer: timed out",
         "server error",
         "the case allows 200",
     ]
-    assert [one["why"] for one in notable.oddest(pushes, ("429",))] == ["no answer: timed out", "server error"]
+    assert [one["why"] for one in notable.oddest(history, kinds, ("429",))] == ["no answer: timed out", "server error"]
