@@ -1,5 +1,6 @@
 """Writes the exchanges of one process into a shard of its own: an Arrow stream whose flushed part survives a kill."""
 
+import io
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ from harness.redact import Redactor
 
 # Only these columns hold text that the target wrote, and a target may echo what it was sent.
 FROM_TARGET = ("error_code", "challenge_id", "retry_after", "body_fault", "error", "headers", "body")
+BUFFER = 1 << 20  # bytes; a batch is dozens of small pieces, which go to the system in one write
 BATCH = 512  # rows; writing them takes about 2 ms, which is what a flush may add to one request's latency
 
 
@@ -61,8 +63,9 @@ class Recorder:
         path = folder / f"{stage}-{worker}.arrow"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("xb", buffering=0)
+            self._file = io.BufferedWriter(path.open("xb", buffering=0), BUFFER)
             self._writer = pa.ipc.new_stream(self._file, RECORDED.with_metadata(facts), options=_OPTIONS)
+            self._file.flush()
             self.tally.write(folder)
         except OSError as error:
             raise HarnessError(
@@ -86,6 +89,7 @@ class Recorder:
         arrays = [pa.array(columns[name], RECORDED.field(name).type) for name in COLUMNS]
         try:
             self._writer.write_batch(pa.record_batch(arrays, schema=RECORDED))
+            self._file.flush()
         except OSError as error:
             raise HarnessError(
                 f"history {self._file.name}: {error.strerror}: {len(rows)} exchanges could not be kept",
@@ -94,8 +98,9 @@ class Recorder:
         self.recorded += len(rows)
 
     def _cleaned(self, texts: tuple[Any, ...]) -> tuple[Any, ...]:
-        # One search over the whole column is the usual cost; only a column that holds a secret is rewritten.
-        if not self._redactor.holds("\n".join(filter(None, texts))):
+        # One search over what the column says is the usual cost; only a column that holds a secret is rewritten.
+        told = "\n".join(filter(None, set(texts)))
+        if not told or not self._redactor.holds(told):
             return texts
         return tuple(self._redactor.clean(text) if text else text for text in texts)
 

@@ -9,8 +9,8 @@ from harness.history import Exchange, Recorder
 from harness.history.columns import COLUMNS
 from harness.history.recorder import BATCH, FROM_TARGET
 from harness.profile import Profile
+from harness.redact import Redactor
 from scenarios.load.clock import Clock
-from scenarios.load.scrub import Scrub
 
 MOST_KEPT: Final = 500_000  # rows kept while the master cannot be reached; beyond it rows are lost, and counted as such
 _PLACES: Final = tuple(COLUMNS.index(name) for name in FROM_TARGET)
@@ -24,9 +24,9 @@ class Courier(Recorder):
     stays right.
     """
 
-    def __init__(self, scrub: Scrub, clock: Clock, send: Callable[[list[list[Any]]], object]) -> None:
+    def __init__(self, redactor: Redactor, clock: Clock, send: Callable[[list[list[Any]]], object]) -> None:
         self.recorded = 0
-        self._scrub = scrub
+        self._redactor = redactor
         self._clock = clock
         self._send = send
         self._kept: list[Exchange] = []
@@ -63,8 +63,8 @@ class Courier(Recorder):
     def _cleaned_row(self, row: Exchange) -> list[Any]:
         values: list[Any] = list(row)
         for place in _PLACES:
-            if values[place] and self._scrub.holds(values[place]):
-                values[place] = self._scrub.clean(values[place])
+            if values[place] and self._redactor.holds(values[place]):
+                values[place] = self._redactor.clean(values[place])
         return values
 
 
@@ -72,13 +72,13 @@ class Collector:
     """The master's side: a shard for each worker of another host."""
 
     def __init__(self, profile: Profile, folder: Any) -> None:
-        self._scrub = Scrub(profile.secrets())
+        self._redactor = Redactor(profile.secrets())
         self._folder = folder
         self._recorders: dict[str, Recorder] = {}
 
     def open(self, worker: str) -> None:
         """Begin a worker's shard; it counts as lost until it is closed."""
-        self._recorders[worker] = Recorder(self._folder, "load", worker, self._scrub)
+        self._recorders[worker] = Recorder(self._folder, "load", worker, self._redactor)
 
     def take(self, worker: str, rows: list[list[Any]]) -> None:
         """Keep a batch of a worker's rows."""

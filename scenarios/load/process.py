@@ -14,13 +14,13 @@ from harness.answer import read_answer
 from harness.errors import HarnessError
 from harness.history import Recorder
 from harness.profile import Profile
+from harness.redact import Redactor
 from scenarios.load import green
 from scenarios.load.client import Connection
 from scenarios.load.desk import Desk
 from scenarios.load.feed import Feed
 from scenarios.load.journal import Journal
 from scenarios.load.order import Order
-from scenarios.load.scrub import Scrub
 from scenarios.load.session import Session, run_prefix
 from scenarios.load.steering import Steering
 from scenarios.load.turn import Turn
@@ -199,7 +199,7 @@ class LoadProcess:
 
 def shard(profile: Profile, folder: Path, number: int) -> Recorder:
     """The recorder of a process that can write to the run folder."""
-    return Recorder(folder, "load", f"w{number}", Scrub(profile.secrets()))
+    return Recorder(folder, "load", f"w{number}", Redactor(profile.secrets()))
 
 
 def memory_mb() -> float:

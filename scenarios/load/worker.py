@@ -10,6 +10,7 @@ from locust.env import Environment
 from harness.errors import ExitCode, HarnessError
 from harness.history import Recorder
 from harness.profile import load_profile
+from harness.redact import Redactor
 from harness.run_folder import open_run
 from scenarios.load import green
 from scenarios.load.clock import AGAIN_S, Clock, now
@@ -18,7 +19,6 @@ from scenarios.load.messages import CLOCK, CLOSE, CLOSED, ENDED, HELLO, ORDER, R
 from scenarios.load.options import Address, Options
 from scenarios.load.order import order_of
 from scenarios.load.process import LoadProcess, shard
-from scenarios.load.scrub import Scrub
 from scenarios.load.setup import raise_file_limit
 from scenarios.load.users import user_class
 
@@ -89,7 +89,7 @@ class _Worker:
         if self._options.run is not None:
             return shard(profile, open_run(self._options.run).history, number)
         return Courier(
-            Scrub(profile.secrets()), self._clock,
+            Redactor(profile.secrets()), self._clock,
             lambda rows: self._runner.send_message(ROWS, {"worker": f"w{number}", "rows": rows}),
         )  # fmt: skip
 

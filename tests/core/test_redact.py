@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from pathlib import Path
 from urllib.parse import quote
 
@@ -54,3 +55,21 @@ def test_a_leak_is_found_in_any_file_of_a_folder(tmp_path: Path) -> None:
     pq.write_table(pa.table({"w": ["fine"]}), tmp_path / "c.parquet")
     found = {path.name for path in leaking_files(tmp_path, Redactor([SECRET]))}
     assert found == {"a.log", "b.parquet"}
+
+
+SECRETS = [f"tok_{n:032x}" for n in range(300)] + ["k1234", "key-" + "z" * 20, 'with"quote\\and more of it']
+
+
+def test_a_text_holds_a_secret_where_cleaning_would_change_it() -> None:
+    rng = random.Random(1)
+    redactor = Redactor(SECRETS)
+    for _ in range(3000):
+        secret = rng.choice(SECRETS)
+        part = secret[: rng.randrange(1, len(secret) + 1)]
+        text = "".join(rng.choices("abcdef0123_-", k=rng.randrange(40))) + part + "x" * rng.randrange(3)
+        assert redactor.holds(text) == (redactor.clean(text) != text), text
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_secret_is_found_wherever_it_stands(at: int) -> None:
+    assert Redactor(SECRETS).holds("." * at + SECRETS[5] + "." * at)

@@ -50,7 +50,7 @@ def test_records_travel_redacted_in_the_masters_time_and_widened_by_the_error(tm
 import json, sys
 from scenarios.load.clock import Clock
 from scenarios.load.courier import Collector, Courier
-from scenarios.load.scrub import Scrub
+from harness.redact import Redactor
 from tests.load.profiles import profile
 from tests.load.test_units import exchange
 from pathlib import Path
@@ -60,7 +60,7 @@ clock.offset_ns, clock.error_ns = 10**15, 1000
 sent = []
 collector = Collector(of, Path(sys.argv[1]))
 collector.open("w7")
-courier = Courier(Scrub(of.secrets()), clock, sent.append)
+courier = Courier(Redactor(of.secrets()), clock, sent.append)
 for number in range(1300):
     courier.add(exchange(200, intended=100, sent=200, received=300, body="echo token-1 key-2", ref=f"r{number}"))
 courier.close(sent=1300)

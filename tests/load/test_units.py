@@ -1,6 +1,5 @@
-"""The small parts of the load stage: options, orders, the scrub, the watch, what earlier stages have used up."""
+"""The small parts of the load stage: options, orders, the watch, what earlier stages have used up."""
 
-import random
 import resource
 from collections import Counter
 from pathlib import Path
@@ -12,12 +11,10 @@ import pytest
 from harness.errors import HarnessError
 from harness.history import Exchange
 from harness.plan import load_plan
-from harness.redact import Redactor
 from scenarios.load.desk import Desk
 from scenarios.load.options import plan_of_options, read_options
 from scenarios.load.order import Order, order_of
 from scenarios.load.planner import deal
-from scenarios.load.scrub import Scrub
 from scenarios.load.session import Session, base36, run_prefix
 from scenarios.load.setup import raise_file_limit
 from scenarios.load.usage import Usage, usage_of
@@ -63,25 +60,6 @@ def test_an_order_survives_its_journey() -> None:
 
     travelled = msgpack.loads(msgpack.dumps(order.facts()), strict_map_key=False)
     assert order_of(travelled) == order
-
-
-SECRETS = [f"tok_{n:032x}" for n in range(300)] + ["k1234", "key-" + "z" * 20, 'with"quote\\and more of it']
-
-
-def test_the_scrub_finds_what_the_redactor_finds() -> None:
-    rng = random.Random(1)
-    scrub, redactor = Scrub(SECRETS), Redactor(SECRETS)
-    for _ in range(3000):
-        secret = rng.choice(SECRETS)
-        part = secret[: rng.randrange(1, len(secret) + 1)]
-        text = "".join(rng.choices("abcdef0123_-", k=rng.randrange(40))) + part + "x" * rng.randrange(3)
-        assert scrub.holds(text) == redactor.holds(text), text
-    assert scrub.clean(f"a {SECRETS[0]} b") == redactor.clean(f"a {SECRETS[0]} b")
-
-
-@pytest.mark.parametrize("at", range(12))
-def test_a_secret_is_found_wherever_it_stands(at: int) -> None:
-    assert Scrub(SECRETS).holds("." * at + SECRETS[5] + "." * at)
 
 
 def exchange(status: int, error: str = "", **other: Any) -> Exchange:
