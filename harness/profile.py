@@ -13,7 +13,7 @@ from harness.config import duration_ns, load_toml
 from harness.errors import HarnessError
 from harness.pool import Pool, read_pool
 
-Algorithm = Literal["sliding-window", "fixed-window", "token-bucket"]
+Algorithm = Literal["sliding-window", "sliding-window-counter", "fixed-window", "token-bucket"]
 RateScope = Literal["api-key", "user", "ip", "global"]
 Phase = Literal["shared", "epoch", "first-request"]
 MS = 10**6

@@ -51,6 +51,7 @@ class Counter:
         self.counts_refusals = counts_refusals
         self.log: deque[int] = deque()
         self.opened, self.used, self.full = -(1 << 62), 0, 0
+        self.before = 0  # the count of the window before, where that is weighed in
 
     def take(self, now: int, *, look: int | None = None) -> bool:
         """Count one at `now`; `look`: decide by how things were then."""
@@ -58,6 +59,8 @@ class Counter:
             return self._bucket(now)
         if self.kind == "fixed-window":
             return self._fixed(now)
+        if self.kind == "sliding-window-counter":
+            return self._weighted(now)
         return self._sliding(now, now if look is None else look)
 
     def _sliding(self, now: int, look: int) -> bool:
@@ -78,6 +81,17 @@ class Counter:
         self.used += passed or self.counts_refusals
         return passed
 
+    def _weighted(self, now: int) -> bool:
+        phase = self.phase or 0
+        turn, left = divmod(now - phase, self.window)
+        since = turn - (self.opened - phase) // self.window
+        if since:
+            self.before, self.used = self.used if since == 1 else 0, 0
+        self.opened = now
+        passed = self.before * (self.window - left) + self.used * self.window < self.count * self.window
+        self.used += passed or self.counts_refusals
+        return passed
+
     def _bucket(self, now: int) -> bool:
         gap = -(-self.window // self.count)
         full = max(self.full, now)
@@ -95,6 +109,12 @@ class Counter:
         if self.kind == "fixed-window":
             begun = self.opened if self.phase is None else now - (now - self.phase) % self.window
             return begun + self.window - now if self.used >= self.count else 0
+        if self.kind == "sliding-window-counter":
+            left = (now - (self.phase or 0)) % self.window
+            if self.used >= self.count:
+                return 2 * self.window - left - self.count * self.window // self.used + 1
+            room = (self.count - self.used) * self.window // max(self.before, 1)
+            return max(self.window - left - room + 1, 0)
         return self.log[-self.count] + self.window - now if len(self.log) >= self.count else 0
 
 

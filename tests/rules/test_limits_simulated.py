@@ -14,7 +14,7 @@ from tests.rules.limit_simulator import World, any_world, simulate
 LIMIT_RULES: Final = [name for name in RULES if name.startswith(("challenge-limit", "rate-limit"))]
 BATCHES: Final = 8
 RUNS: Final = 10  # in each batch
-KINDS: Final = ("sliding-window", "fixed-window", "token-bucket")
+KINDS: Final = ("sliding-window", "sliding-window-counter", "fixed-window", "token-bucket")
 # What is planted in the rate limit, and the rules of which one has to name it.
 RATE_DEFECTS: Final[dict[str, tuple[str, ...]]] = {
     "off-by-one": ("rate-limit-upper",),

@@ -102,7 +102,7 @@ def _most(requests: Requests, hosts: int) -> int:
         gap = interval(limit)
         return bucket.most(admitted, limit.bucket, max(gap - slack.drift(gap), 1), slack.step_ns)
     most = sliding.most(admitted, slack.short(limit.window_ns))
-    return most if limit.algorithm == "sliding-window" else -(-most // (2 * hosts))
+    return -(-most // (2 * hosts)) if limit.algorithm == "fixed-window" else most
 
 
 def _undecided(refused: int, decided: int, profile: Profile) -> str:

@@ -1,6 +1,7 @@
 """The requests of a history as a rate limiter counts them: which surely passed, which may have used up the limit."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from harness.rules.reading.operations import (
     pushes_of,
     resets_of,
 )
+
+COUNTER: Final = "sliding-window-counter"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def horizon(limit: RateLimit) -> int:
     """After how long without requests nothing is counted any more, in ns."""
     if limit.algorithm == "token-bucket":
         return limit.bucket * -(-limit.window_ns // limit.count)
-    return limit.window_ns
+    # A counter goes by the window that is under way and the one before.
+    return 2 * limit.window_ns if limit.algorithm == COUNTER else limit.window_ns
 
 
 def _scopes(pushes: Pushes, limit: RateLimit) -> Ints:

@@ -1,7 +1,7 @@
 """How far the admitted requests of a history exceed a rate limit, for each way in which targets count."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from harness.rules.bounds import bucket, circle, sliding
 from harness.rules.bounds.lanes import Ints, Lanes
 from harness.rules.bounds.sliding import Crowd
 from harness.rules.limits.limited import Limited, by_era
-from harness.rules.limits.rate_requests import Requests, interval
+from harness.rules.limits.rate_requests import COUNTER, Requests, interval
 
 STRETCH: Final = (
     250  # windows whose phase is looked at together: two clocks drift apart by a twentieth of one meanwhile
@@ -52,6 +52,10 @@ def upper_of(history: History, requests: Requests, profile: Profile) -> Upper:
         return Upper(admitted, *found, sliding.most(admitted, window), filled)
     refute = _fixed(history, requests, admitted, profile)
     broken = refute(limit.count)
+    if limit.algorithm == COUNTER:
+        # It admits no more than N in a window of its own, and from a to b no more than N + N * (b - a) / window.
+        as_bucket = replace(limit, algorithm="token-bucket", burst=limit.count + 1)
+        broken = (*broken, *_bucket(as_bucket, limited, admitted, refused, hosts).broken)
     most = limit.count + 1 if broken else _most(refute, limit.count)
     return Upper(admitted, broken, len(broken), most, filled)
 
