@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from typing import Any, Final, NamedTuple
 
 import locust.stats
+import numpy as np
 
 from harness.history.columns import GIVEN_UP
 from scenarios.load.journal import Journal
@@ -12,7 +13,7 @@ from scenarios.load.steering import Steering
 
 METHOD: Final = "POST"
 CONTROL: Final = "control"
-_bucket: Any = locust.stats.bucket_response_time
+_STEPS: Final = {100: 1, 1000: 10, 10_000: 100}  # times below so many ms are rounded to so many; longer ones to 1000
 
 
 class _Batch(NamedTuple):
@@ -77,10 +78,17 @@ class Feed:
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> _Batch:
-    times = [latency / 1e6 for _, latency, *_ in rows]
-    rounded = Counter(_bucket(ms) for ms in times)
+    times = np.array([row[1] for row in rows]) / 1e6
     failures = sum(map(_failed, rows))
-    return _Batch(rounded, sum(times), min(times), max(times), failures, sum(row[5] for row in rows))
+    sizes = sum([row[5] for row in rows])
+    return _Batch(_rounded(times), float(times.sum()), float(times.min()), float(times.max()), failures, sizes)
+
+
+def _rounded(times: Any) -> Counter[int]:
+    """How many times in ms fall on each value that Locust keeps: `bucket_response_time` for tens of thousands."""
+    step = np.select([times < limit for limit in _STEPS], list(_STEPS.values()), 1000)
+    values, counts = np.unique((np.rint(times / step) * step).astype(int), return_counts=True)
+    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
 def _add(entry: Any, batch: _Batch) -> None:
