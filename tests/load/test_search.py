@@ -81,4 +81,4 @@ def test_arrivals_that_declared_limits_hold_back_end_the_search() -> None:
     search.next()
     search.told(step(150.0, 1e9, held_back=300))
     assert search.next() is None
-    assert "300 of 1,500 arrivals were held back for the limits" in search.sentence()
+    assert "300 of 1,500 arrivals were held back for the declared limits" in search.sentence()
