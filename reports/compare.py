@@ -136,8 +136,11 @@ def _difference(old: list[Figure], new: Figure, z: float, tolerance: float) -> D
     values = [_comparable(one)[0] for one in old]
     value, error = _comparable(new)
     between = _between(values, new.kind)
+    if len(old) < ENOUGH:
+        # Two runs do not show how much they differ by themselves; how disturbed each was says something of it.
+        between += mean(one.late**2 for one in (*old, new))
     within = mean(_comparable(one)[1] ** 2 for one in old) / len(old) + error**2
-    spread = z * math.sqrt(within + between * (1 + 1 / len(old)))
+    spread = _student(z, len(old) - 1) * math.sqrt(within + between * (1 + 1 / len(old)))
     change = value - mean(values)
     low, high = change - spread, change + spread
     told = [math.expm1(one) if logs else one for one in (change, low, high)]
@@ -146,6 +149,20 @@ def _difference(old: list[Figure], new: Figure, z: float, tolerance: float) -> D
     shown = (math.exp(mean(values)), math.exp(value)) if logs else (mean(values), value)
     regression = claim == "worse" and abs(told[0]) > (tolerance if logs else tolerance / 10)
     return Difference(new.group, new.metric, new.kind, *shown, told[0], told[1], told[2], claim, regression)
+
+
+def _student(z: float, freedom: int) -> float:
+    """The quantile of Student's t where the normal one is `z`, as a variance that was measured on few runs needs it.
+
+    Abramowitz and Stegun, 26.7.5; the assumed noise of fewer than three runs is taken as known.
+    """
+    if freedom < ENOUGH - 1:
+        return z
+    terms = (
+        (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )  # fmt: skip
+    more: float = sum(term / float(freedom**power) for power, term in enumerate(terms, 1))
+    return z + more
 
 
 def _comparable(one: Figure) -> tuple[float, float]:

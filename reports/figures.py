@@ -32,7 +32,11 @@ LEAST: Final = 200  # requests below which a group is left out
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure and its standard error. `kind` latency: both are of the natural logarithm of ms; else as they stand."""
+    """A figure and its standard error. `kind` latency: both are of the natural logarithm of ms; else as they stand.
+
+    `late` is the part of a latency that comes of sending late. A machine that sends late reads answers as late, and how
+    late it is comes and goes over minutes, which no resampling within a run can see.
+    """
 
     group: str
     metric: str
@@ -40,6 +44,7 @@ class Figure:
     value: float
     error: float
     samples: int
+    late: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,8 @@ def _weights() -> Values:
 
 
 def _latencies(group: str, frame: pd.DataFrame, blocks: Values) -> list[Figure]:
-    times = np.log(np.maximum((frame["received"] - frame["intended"]).to_numpy() / 1e6, 1e-3))
+    """Percentiles from the schedule, each with what being sent late adds to it."""
+    times, service = _logs(frame, "intended"), _logs(frame, "sent")
     low = float(times.min())
     bins = ((times - low) / RESOLUTION).astype(np.int64)
     counts = np.zeros((BLOCKS, int(bins.max()) + 1))
@@ -147,10 +153,17 @@ def _latencies(group: str, frame: pd.DataFrame, blocks: Values) -> list[Figure]:
             kind="latency",
             value=low + (int(np.searchsorted(whole, share * whole[-1])) + 0.5) * RESOLUTION,
             error=float(np.std(_places(drawn, share)) * RESOLUTION),
+            late=float(np.quantile(times, share) - np.quantile(service, share)),
             samples=len(frame),
         )
         for name, share in QUANTILES.items()
     ]
+
+
+def _logs(frame: pd.DataFrame, since: str) -> Values:
+    """The natural logarithms of latencies in ms."""
+    found: Values = np.log(np.maximum((frame["received"] - frame[since]).to_numpy() / 1e6, 1e-3))
+    return found
 
 
 def _places(drawn: Values, share: float) -> Values:

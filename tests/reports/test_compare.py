@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from harness.errors import ExitCode, HarnessError
 from reports import compare_forms
 from reports.commands import compare_runs, save_baseline
-from reports.compare import compare
+from reports.compare import _student, compare
 from reports.figures import Figures, measure
 from tests.reports.conftest import Made
 from tests.reports.runs import make_run
@@ -143,3 +144,16 @@ def test_a_single_run_or_a_missing_one_is_refused(tmp_path: Path, runs: dict[str
         compare_runs([runs["passing"].path])
     with pytest.raises(HarnessError, match="no such run folder or baseline file"):
         compare_runs([tmp_path / "none", runs["passing"].path])
+
+
+def test_few_earlier_runs_are_taken_for_few() -> None:
+    """Student's t at 99.5 %: 4.604 with 4 degrees of freedom, 3.169 with 10 (Abramowitz and Stegun, table 26.10)."""
+    z = NormalDist().inv_cdf(0.995)
+    assert [_student(z, freedom) for freedom in (1, 4, 10)] == pytest.approx([z, 4.604, 3.169], rel=0.02)
+
+
+def test_a_machine_that_sent_late_takes_a_difference_for_no_evidence() -> None:
+    calm, late = run(1), run(1001, 1.10)
+    hurried = replace(late, figures=tuple(replace(one, late=0.06) for one in late.figures))
+    claims = [{one.claim for one in compare([calm], now).differences if one.metric == "p50"} for now in (late, hurried)]
+    assert claims == [{"worse"}, {"no difference shown"}]
