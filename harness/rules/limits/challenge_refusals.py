@@ -11,7 +11,7 @@ from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 from harness.rules.limits.challenges import challenges_of
 from harness.rules.limits.limited import Limited, by_era, last_reset
-from harness.rules.limits.wrongful import Blame, Cause, Moments, blame, counted_too, kept_too_long, shared, with_room
+from harness.rules.limits.wrongful import Cause, Judged, Moments, blame, counted_too, kept_too_long, shared, with_room
 from harness.rules.reading.operations import once_a_history
 from harness.rules.refs.repeats import RETENTION_NS
 
@@ -23,20 +23,16 @@ STALE: Final = "challenge-limit-reset"
 
 
 @dataclass(frozen=True)
-class Refusals:
-    """The refusals that can be decided: which and when they were, and the most that may have counted at each.
+class Refusals(Judged):
+    """The refusals for the challenge limit.
 
-    `wrong` are those with room left, `blame` what explains each. `repeated`: refusals of calls that had been served
-    before, `earlier` the places of those successes. `at_limit`: replays that were served with the limit used up.
-    `undecided` says why nothing can be decided though there are refusals.
+    `repeated`: refusals of calls that had been served before, `earlier` the places of those successes. `at_limit`:
+    replays that were served with the limit used up. `undecided` says why nothing can be decided though there are
+    refusals.
     """
 
     limited: Limited
     limit: ChallengeLimit
-    at: Moments
-    counted: Ints
-    wrong: Ints
-    blame: Blame
     repeated: Ints
     earlier: Ints
     at_limit: int
@@ -47,23 +43,6 @@ class Refusals:
         at = self.at
         places = self.limited.countable.counted(int(at.scope[n]), int(at.end[n]), int(at.cutoff[n]))
         return np.unique(places)
-
-    @property
-    def own(self) -> Flags:
-        """The refusals that are right, or wrong for no known cause: what speaks of the limit's height."""
-        own = np.ones(len(self.counted), np.bool_)
-        own[self.wrong] = False
-        own[self.wrong[self.blame.none]] = True
-        return own
-
-    def explained(self, cause: str) -> Ints:
-        """The refusals that are wrong for one cause ('' for none), earliest first."""
-        chosen = self.wrong[self.blame.explained[cause] if cause else self.blame.none]
-        return chosen[np.argsort(self.at.end[chosen], kind="stable")]
-
-    def shown(self, cause: str, n: int) -> Ints:
-        """The places of what a cause counted too at refusal n, one of the earliest that it explains."""
-        return self.blame.shown[cause, int(np.searchsorted(self.wrong, n))]
 
 
 @once_a_history

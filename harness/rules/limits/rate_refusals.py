@@ -8,9 +8,9 @@ import numpy as np
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds import bucket, sliding
-from harness.rules.bounds.lanes import Flags, Ints, Lanes
+from harness.rules.bounds.lanes import Ints, Lanes
 from harness.rules.limits.rate_requests import Requests, interval, requests_of
-from harness.rules.limits.wrongful import Blame, Cause, Moments, blame, kept_too_long, shared
+from harness.rules.limits.wrongful import Cause, Judged, Moments, blame, kept_too_long, shared
 from harness.rules.reading.operations import FOREVER, once_a_history
 
 OTHERS: Final = "rate-limit-isolated"
@@ -19,19 +19,14 @@ REF: Final = "rate-limit-no-effect"
 
 
 @dataclass(frozen=True)
-class Refusals:
-    """The refusals that can be decided: which and when they were, and the most that may have counted at each.
+class Refusals(Judged):
+    """The refusals for the rate limit. `count` is what must have counted for one to be right.
 
-    `count` is what must have counted for a refusal to be right. `wrong` are those with room left, `blame` what explains
-    each. `undecided` says why nothing can be decided though there are refusals.
+    `undecided` says why nothing can be decided though there are refusals.
     """
 
     requests: Requests
     count: int
-    at: Moments
-    counted: Ints
-    wrong: Ints
-    blame: Blame
     undecided: str
 
     def counted_at(self, n: int) -> Ints:
@@ -40,23 +35,6 @@ class Refusals:
         places = self.requests.limited.countable.counted(int(at.scope[n]), int(at.end[n]), int(at.cutoff[n]))
         others: Ints = places[places != at.place[n]]
         return others
-
-    @property
-    def own(self) -> Flags:
-        """The refusals that are right, or wrong for no known cause: what speaks of the limit's height."""
-        own = np.ones(len(self.counted), np.bool_)
-        own[self.wrong] = False
-        own[self.wrong[self.blame.none]] = True
-        return own
-
-    def explained(self, cause: str) -> Ints:
-        """The refusals that are wrong for one cause ('' for none), earliest first."""
-        chosen = self.wrong[self.blame.explained[cause] if cause else self.blame.none]
-        return chosen[np.argsort(self.at.end[chosen], kind="stable")]
-
-    def shown(self, cause: str, n: int) -> Ints:
-        """The places of what a cause counted too at refusal n, one of the earliest that it explains."""
-        return self.blame.shown[cause, int(np.searchsorted(self.wrong, n))]
 
 
 @once_a_history
@@ -81,7 +59,7 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     most = _most(requests, profile.target.hosts)
     found = blame(at.where(wrong), counted[wrong], _served(requests), limited.admitted, count, causes, enough, most)
     undecided = _undecided(len(refused), len(counted), profile)
-    return Refusals(requests, count, at, counted, wrong, found, undecided)
+    return Refusals(at, counted, wrong, found, requests, count, undecided)
 
 
 def _tokens(requests: Requests, at: Moments, itself: int) -> Ints:

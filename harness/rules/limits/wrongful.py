@@ -152,6 +152,36 @@ class Blame:
     shown: dict[tuple[str, int], Ints]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Refusals that can be decided: which and when they were, and the most that may have counted at each.
+
+    `wrong` are those with room left, `blame` what explains each.
+    """
+
+    at: Moments
+    counted: Ints
+    wrong: Ints
+    blame: Blame
+
+    @property
+    def own(self) -> Flags:
+        """The refusals that are right, or wrong for no known cause: what speaks of the limit's height."""
+        own = np.ones(len(self.counted), np.bool_)
+        own[self.wrong] = False
+        own[self.wrong[self.blame.none]] = True
+        return own
+
+    def explained(self, cause: str) -> Ints:
+        """The refusals that are wrong for one cause ('' for none), earliest first."""
+        chosen = self.wrong[self.blame.explained[cause] if cause else self.blame.none]
+        return chosen[np.argsort(self.at.end[chosen], kind="stable")]
+
+    def shown(self, cause: str, n: int) -> Ints:
+        """The places of what a cause counted too at refusal n, one of the earliest that it explains."""
+        return self.blame.shown[cause, int(np.searchsorted(self.wrong, n))]
+
+
 def blame(
     wrong: Moments,
     counted: Ints,
