@@ -55,6 +55,7 @@ class _Lane:
             return [self._lost]
         each = [self._burst, self._channels, self._near, self._persons, self._no_ref, self._spread, self._revisit]
         each += [self._logins] if self.several else []
+        each += [self._near, self._near] if self.work.session.rejects else []  # one at a time, where else it is two
         weighted = (
             [self._burst] * 10 + [self._revisit] * 3 + [self._spread] * 2 + each + [self._lost] * (4 if self.cut else 0)
         )
@@ -73,12 +74,14 @@ class _Lane:
                 self.rng.shuffle(self.kinds)
             due = max(due + round(self.pause_s * 1e9), monotonic_ns() - round(self.pause_s * 1e9))
 
-    def _next(self, many: int, among: list[Token] | None = None) -> Token | None:
-        """The next token whose rate leaves so many requests now."""
+    def _next(self, many: int, among: list[Token] | None = None, *, free: bool = False) -> Token | None:
+        """The next token whose rate leaves so many requests now; `free`: one without a pending challenge in its way."""
         tokens = self.whole if among is None else among
         for _ in range(len(tokens)):
             token = tokens.pop(0)
             tokens.append(token)
+            if free and monotonic_ns() < token.free_at:
+                continue
             if token.pacer.free() >= min(many, token.pacer.capacity):
                 return token
         return None
@@ -156,7 +159,7 @@ class _Lane:
 
     def _persons(self) -> bool:
         """One ref of two users at once: two operations, and nobody is given the other's challenge."""
-        first, second = self._next(2), self._next(2)
+        first, second = self._next(2, free=True), self._next(2, free=True)
         if first is None or second is None or first.user.person == second.user.person:
             return False
         shared = [channel for channel in first.user.usable if channel in second.user.usable]
@@ -195,8 +198,10 @@ class _Lane:
 
     def _near(self) -> bool:
         """A ref and one that differs in as little as possible, at once or one after another: two operations."""
+        if self.work.session.rejects:
+            return self._near_old()
         token = self._next(3)
-        if token is None or token.pacer.capacity < 2 or self.work.session.rejects:
+        if token is None or token.pacer.capacity < 2:
             return False
         if not self.work.session.may_begin(token, many=2):
             return False
@@ -210,6 +215,18 @@ class _Lane:
         else:
             _ = [self.work.ask(token, call) for call in calls]
         self._again(token, channel, self.rng.choice((first, second))) if intent == "valid" else None
+        self.work.done["nearly the same refs"] += 1
+        return True
+
+    def _near_old(self) -> bool:
+        """Where a token has one challenge at a time: a ref that is nearly an earlier one, and that one again."""
+        token = self._next(2, free=True)
+        if token is None or not token.made or not self.work.session.may_begin(token):
+            return False
+        channel, ref = self.rng.choice(token.made)
+        near = self.rng.choice((ref.swapcase(), ref[:-1] + ("x" if ref[-1] != "x" else "y")))
+        self.work.ask(token, self.work.call(token, channel, near))
+        self._again(token, channel, ref)
         self.work.done["nearly the same refs"] += 1
         return True
 
