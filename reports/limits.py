@@ -42,8 +42,8 @@ def rate_bound(limit: RateLimit) -> int:
 class Coded:
     """The pushes as arrays of numbers, in order of sending. `ref` and `id` are hashes, 0 stands for none.
 
-    `era` numbers the stretches between resets of the target; -1 where an exchange overlaps a reset. `limited` marks
-    those refused with CHALLENGE_LIMIT_EXCEEDED.
+    `fresh` marks the first success of each id. `era` numbers the stretches between resets of the target; -1 where an
+    exchange overlaps a reset. `limited` marks those refused with CHALLENGE_LIMIT_EXCEEDED.
     """
 
     sent: Values
@@ -55,6 +55,7 @@ class Coded:
     channel: Values
     ref: Values
     id: Values
+    fresh: Values
     era: Values
     limited: Values
 
@@ -64,6 +65,7 @@ def coded(history: History, profile: Profile) -> Coded:
     pushes, users = pushes_of(history, READ), profile.pool.users
     sent, received = pushes["sent"].to_numpy(), pushes["received"].to_numpy()
     user, status = pushes["user"].to_numpy(), pushes["status"].to_numpy()
+    ids = _issued(pushes["challenge_id"].to_numpy(), status)
     return Coded(
         sent=sent,
         received=received,
@@ -71,9 +73,10 @@ def coded(history: History, profile: Profile) -> Coded:
         key=pushes["key"].to_numpy(),
         person=_looked_up(user, [one.person for one in users]),
         programme=_looked_up(user, [one.programme for one in users]),
-        channel=pd.factorize(pushes["channel"])[0],
+        channel=pd.factorize(pushes["channel"])[0].astype(np.int16),
         ref=pushes["ref"].to_numpy(),
-        id=_issued(pushes["challenge_id"].to_numpy(), status),
+        id=ids,
+        fresh=_first(ids),
         era=_era(history, sent, received),
         limited=(pushes["error_code"] == "CHALLENGE_LIMIT_EXCEEDED").to_numpy(),
     )
@@ -166,7 +169,7 @@ def rate_seen(pushes: Coded, limit: RateLimit | None) -> dict[str, Any] | None:
 
 def _admitted(pushes: Coded, limit: RateLimit) -> Values:
     """Which requests surely passed the limiter: each 409, and the first 200 of an operation or all that count."""
-    served = pushes.status == 200 if limit.counts_replays is True else _first(pushes.id)
+    served = pushes.status == 200 if limit.counts_replays is True else pushes.fresh
     admitted: Values = served | (pushes.status == 409)
     return admitted
 
@@ -193,7 +196,7 @@ def challenges_seen(pushes: Coded, limit: ChallengeLimit | None) -> dict[str, An
     if limit is None:
         return None
     scope = pushes.person if limit.scope == "user" else pushes.programme
-    who, _, count = _fullest(pushes, scope, _first(pushes.id), limit.window_ns)
+    who, _, count = _fullest(pushes, scope, pushes.fresh, limit.window_ns)
     most = _most(who, count).to_numpy(dtype=np.int64)
     return {
         "count": limit.count,

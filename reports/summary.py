@@ -4,6 +4,7 @@
 """
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -88,10 +89,12 @@ def _latencies(history: History, words: pd.DataFrame, waited: Any) -> list[dict[
 def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
     profile = profile_from_facts(facts["profile"], facts["pool"])
     pushes = limits.coded(history, profile)
+    replays = limits.replays_seen(pushes)
+    pushes = replace(pushes, ref=np.empty(0), id=np.empty(0))  # eight bytes an exchange, and no longer needed
     return {
         "rate": limits.rate_seen(pushes, profile.rate),
         "challenges": limits.challenges_seen(pushes, profile.challenges),
-        "replays": limits.replays_seen(pushes),
+        "replays": replays,
     }
 
 
