@@ -6,11 +6,12 @@ only the columns that rules read are in memory. Findings are merged, and become 
 
 import io
 import os
+import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -149,7 +150,7 @@ def cluster(address: str) -> Iterator[Executor]:
 @contextmanager
 def _processes() -> Iterator[Executor]:
     many = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-    pool = ProcessPoolExecutor(many, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(many, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
     try:
         yield pool
     finally:
@@ -194,7 +195,18 @@ def _done(executor: Executor, jobs: Iterable[tuple[Any, ...]]) -> Iterator[tuple
 
 def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
     for one in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(one), one.result()
+        yield running.pop(one), _result(one)
+
+
+def _result(done: Future[Any]) -> Any:
+    try:
+        return done.result()
+    except BrokenExecutor as error:
+        hint = "Was there too little memory? Close other programs and judge again."
+        raise HarnessError("history: a process that judged a part of it was killed", hint=hint) from error
+    except OSError as error:
+        told = f"history: a part of it could not be written or read: {error.strerror or error}"
+        raise HarnessError(told, hint="Is there room on the disk of the run folder?") from error
 
 
 @dataclass(frozen=True)

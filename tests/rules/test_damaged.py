@@ -2,6 +2,8 @@
 
 import contextlib
 import random
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,31 @@ def test_a_limit_with_more_scopes_and_time_than_can_be_counted_is_inconclusive()
     rule = replace(RULES["documented-status"], by_person=too_large)
     told = verdict_on(rule, history, profile)
     assert (told.status, told.hint) == ("inconclusive", "Run for a shorter time, or with fewer users.")
+
+
+class Killed(Here):
+    """Processes of which one is killed, or whose disk is full."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_exception(self.error)
+        return done
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (BrokenExecutor("gone"), "a process that judged a part of it was killed"),
+        (OSError(28, "No space left on device"), "could not be written or read: No space left on device"),
+    ],
+)
+def test_a_process_that_is_killed_and_a_full_disk_are_told_in_two_lines(
+    error: Exception, told: str, tmp_path: Path
+) -> None:
+    record(tmp_path)
+    with pytest.raises(HarnessError, match=told):
+        judge_in_parts(tmp_path, make_profile(), local=Killed(error))
+    assert not list(tmp_path.glob(".parts-*"))
