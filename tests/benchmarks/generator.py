@@ -1,7 +1,8 @@
 """Measures how fast load generators are against a fixed answer, each on one core, the target on another.
 
-`python tests/benchmarks/generator.py [--seconds 5] [--connections 64] [--only NAME]` prints a table and, as its last
-line, JSON: requests a second of each, and the ratios of the lean client to its peers. A peer that is not installed is
+`python tests/benchmarks/generator.py [--seconds 5] [--rounds 3] [--connections 64] [--only NAME]` prints a table and,
+as its last line, JSON: requests a second of each, and the ratios of the lean client to its peers. All take turns in
+each round, and medians are compared, so that what else a machine does strikes all alike. A peer that is not installed is
 named. The lean client reads, checks and records every answer; FastHttpUser and k6 check status and id; hey and wrk
 check nothing.
 """
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from harness.history import read_history
@@ -188,29 +190,33 @@ def fixed_answer(folder: Path) -> Iterator[int]:
         server.wait()
 
 
-def measure(seconds: int, connections: int, only: list[str]) -> dict[str, float | None]:
-    """Requests a second of each generator; None where it is not installed."""
-    found: dict[str, float | None] = {}
+def measure(seconds: int, rounds: int, connections: int, only: list[str]) -> dict[str, float | None]:
+    """Median requests a second of each generator; None where it is not installed."""
+    found: dict[str, list[float]] = {tool: [] for tool in only or GENERATORS}
+    missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="generator-") as name, fixed_answer(Path(name)) as port:
         bench = Bench(port, Path(name), seconds, connections)
-        for tool in only or list(GENERATORS):
+        for tool in [tool for _ in range(rounds) for tool in found]:
             try:
-                found[tool] = GENERATORS[tool](bench)
-                print(f"{tool:<14} {found[tool]:>10,.0f} requests/s", flush=True)
+                found[tool].append(GENERATORS[tool](bench))
             except MissingError as error:
-                found[tool] = None
-                print(f"{tool:<14} not measured: {error}", flush=True)
-    return found
+                missing[tool] = str(error)
+    for tool, rates in found.items():
+        told = ", ".join(f"{rate:,.0f}" for rate in rates)
+        line = f"{median(rates):>10,.0f} requests/s   of {told}" if rates else f"not measured: {missing[tool]}"
+        print(f"{tool:<14} {line}", flush=True)
+    return {tool: median(rates) if rates else None for tool, rates in found.items()}
 
 
 def main() -> None:
     """Measure, print the table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", action="append", default=[], choices=list(GENERATORS))
     args = parser.parse_args()
-    found = measure(args.seconds, args.connections, args.only)
+    found = measure(args.seconds, max(args.rounds, 1), args.connections, args.only)
     ours = found.get("lean")
     told: dict[str, Any] = {"requests_per_s": {name: value and round(value) for name, value in found.items()}}
     for name, value in found.items():
