@@ -275,7 +275,7 @@ def _execute(stages: tuple[str, ...], plan: Path | None, flags: dict[str, Any], 
             raise HarnessError(f"--{name}: only the embedded service can be given one", hint="Leave out --profile.")
     allow = _allowances(flags["allow"])
     if flags["require"] or allow:
-        from harness.verbs import check_rules
+        from harness.judge import check_rules
 
         check_rules("--require", flags["require"])
         check_rules("--allow", [one.rule for one in allow])

@@ -1,13 +1,14 @@
 """Decides every rule over a history: findings become verdicts, each with its witness and a way to reproduce it."""
 
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from harness.errors import ExitCode
+from harness.errors import ExitCode, HarnessError, suggest
 from harness.history import SCHEMA, History
 from harness.profile import Profile
 from harness.reproduce import Run, reproduce
@@ -70,6 +71,13 @@ def exit_code(verdicts: list[Verdict], required: list[str] | tuple[str, ...] = R
         return ExitCode.FAILED
     decided = {verdict.rule for verdict in verdicts if verdict.status in ("pass", "fail")}
     return ExitCode.PASS if set(required) <= decided else ExitCode.INCONCLUSIVE
+
+
+def check_rules(where: str, rules: Iterable[str]) -> None:
+    """HarnessError where one of these is no rule; `where` says who named them."""
+    for name in rules:
+        if name not in RULES:
+            raise HarnessError(f"{where} {name}: no such rule", hint=suggest(name, list(RULES)))
 
 
 def _decide(rule: Rule, finding: Finding, gaps: tuple[str, ...]) -> tuple[Status, str, str]:

@@ -24,7 +24,6 @@ from harness.run_folder import RunFolder, create, write_json
 from harness.stages import Ended, Interrupt, Stage, run_stage
 from harness.targets.embedded import embedded
 from harness.targets.probe import Probe
-from harness.verbs import check_rules
 
 CONFORMANCE_LIMIT_S: Final = 1800.0  # a slow target with a tight rate limit needs minutes; one that hangs is cut here
 PAIRS_BESIDE_LOAD: Final = 3  # a run of everything tries one pair of unusual values in so many, to stay within a minute
@@ -91,6 +90,14 @@ def send(options: Options, screen: Screen) -> tuple[RunFolder, set[ExitCode]]:
     return run.folder, codes
 
 
+def _check_allowed(path: Path, profile: Profile) -> None:
+    """HarnessError where the profile allows the failure of what is no rule."""
+    if profile.allowed:
+        from harness.judge import check_rules
+
+        check_rules(f"profile {path}: allowed:", [one.rule for one in profile.allowed])
+
+
 def _sent(options: Options, screen: Screen) -> tuple[_Run, set[ExitCode]]:
     plan = load_plan(options.plan) if "load" in options.stages else None
     with contextlib.ExitStack() as stack:
@@ -99,7 +106,7 @@ def _sent(options: Options, screen: Screen) -> tuple[_Run, set[ExitCode]]:
         interrupt = stack.enter_context(Interrupt())
         path = options.profile or stack.enter_context(embedded(options.seed, options.fault, options.policy))
         profile = load_profile(path)
-        check_rules(f"profile {path}: allowed:", [one.rule for one in profile.allowed])
+        _check_allowed(path, profile)
         resumed = resume(options.resume, profile) if options.resume else None
         name = "embedded" if options.profile is None else path.stem
         folder = create(options.out, name, profile, seed=options.seed, command=options.command)

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -27,6 +26,7 @@ def judge_folder(folder: Path, require: list[str], allow: tuple[Allowance, ...] 
 
     What is required and allowed stays in run.json, where the reports find it. `dask`: see `parted.judge_folder`.
     """
+    from harness.judge import check_rules
     from harness.parted import judge_folder as judge
     from harness.reproduce import Run
 
@@ -105,15 +105,6 @@ def tell_ci(folder: Path) -> None:
             print(line)  # noqa: T201
     except OSError as error:
         raise HarnessError(f"job summary: {error.strerror}", hint="Is GITHUB_STEP_SUMMARY a writable file?") from error
-
-
-def check_rules(where: str, rules: Iterable[str]) -> None:
-    """HarnessError where one of these is no rule; `where` says who named them."""
-    from harness.rules import RULES
-
-    for name in rules:
-        if name not in RULES:
-            raise HarnessError(f"{where} {name}: no such rule", hint=suggest(name, list(RULES)))
 
 
 def _interrupted(run: RunFolder) -> set[ExitCode]:
