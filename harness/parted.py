@@ -5,24 +5,19 @@ only the columns that rules read are in memory. Findings are merged, and become 
 """
 
 import io
-import os
-import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.errors import HarnessError
 from harness.history import History, read_history
 from harness.history.parts import Parts, link, scatter
 from harness.history.reader import Ints, with_earlier
@@ -37,13 +32,11 @@ from harness.rules.reading.lean import keep, together
 from harness.rules.registry import concluded, merged
 from harness.rules.run import gaps_of
 from harness.verdict import Verdict
+from harness.workers import cluster, done, processes
 
 LARGE: Final = 500_000  # exchanges; up to here one table takes less than processes need to start
 A_PART: Final = 250_000  # exchanges; judging them takes a process some 300 MB
-MOST_WORKERS: Final = 4  # so that all of them stay within two gigabytes
-DASK_WAITS: Final = "10s"  # for a scheduler to answer
 SHARING: Final = (("challenge limit",), ("rate limit", "idempotency"), ("responses", "who may", "state", "run"))
-AHEAD: Final = 2  # parts by worker that are under way at once
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ def judge_in_parts(
     spent = Counter() if spent is None else spent
     with tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place:
         parts = Parts(Path(place), max(-(-size // a_part), 1), size)
-        with _processes() if local is None else nullcontext(local) as workers:
+        with processes() if local is None else nullcontext(local) as workers:
             _split(seen, parts, persons, workers)
             del seen
             found = _examined(parts, facts, profile, examiners, workers, spent)
@@ -128,41 +121,12 @@ def persons_in(profile: Profile) -> Persons:
     return Persons(known, 1 + max([*known.tolist(), *programmes], default=-1))
 
 
-@contextmanager
-def cluster(address: str) -> Iterator[Executor]:
-    """The workers of the Dask cluster with this scheduler; HarnessError where there is none."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise HarnessError("--dask: Dask is not installed", hint="pip install 'stepup-harness[dask]'") from error
-    try:
-        client = Client(address, timeout=DASK_WAITS)
-    except (OSError, ValueError) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        hint = "It takes the address of a scheduler, such as tcp://10.0.0.1:8786: dask scheduler."
-        raise HarnessError(f"--dask {address}: no scheduler answers: {told}", hint=hint) from error
-    with client:
-        if not client.scheduler_info()["workers"]:
-            raise HarnessError(f"--dask {address}: the cluster has no workers", hint=f"dask worker {address}")
-        yield client.get_executor(pure=False)
-
-
-@contextmanager
-def _processes() -> Iterator[Executor]:
-    many = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-    pool = ProcessPoolExecutor(many, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _split(seen: Survey, parts: Parts, persons: Persons, local: Executor) -> None:
     jobs = (
         (scatter, source, seen.place[source.first : source.first + source.rows], seen.start_ns, persons, parts)
         for source in seen.sources
     )
-    for _ in _done(local, jobs):
+    for _ in done(local, jobs):
         pass
     link(parts)
 
@@ -174,39 +138,12 @@ def _examined(
     near = ((examine_part, parts, part, facts, profile) for part in range(parts.count))
     far = ((examine, *parts.table(part), facts, profile) for part in range(parts.count))
     found: dict[str, list[Finding | Verdict]] = {}
-    for part, seen in _done(examiners or local, far if examiners else near):
+    for part, seen in done(examiners or local, far if examiners else near):
         (parts.folder / f"{part:05d}.npz").write_bytes(seen.columns)
         spent.update(seen.spent)
         for name, finding in seen.findings.items():
             found.setdefault(name, []).append(finding)
     return found
-
-
-def _done(executor: Executor, jobs: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
-    """The number and the result of each job as it is done; only a few are under way at once, as each holds a part."""
-    running: dict[Future[Any], int] = {}
-    for number, (work, *arguments) in enumerate(jobs):
-        running[executor.submit(work, *arguments)] = number
-        if len(running) >= AHEAD * MOST_WORKERS:
-            yield from _finished(running)
-    while running:
-        yield from _finished(running)
-
-
-def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
-    for one in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(one), _result(one)
-
-
-def _result(done: Future[Any]) -> Any:
-    try:
-        return done.result()
-    except BrokenExecutor as error:
-        hint = "Was there too little memory? Close other programs and judge again."
-        raise HarnessError("history: a process that judged a part of it was killed", hint=hint) from error
-    except OSError as error:
-        told = f"history: a part of it could not be written or read: {error.strerror or error}"
-        raise HarnessError(told, hint="Is there room on the disk of the run folder?") from error
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import parted
+from harness import parted, workers
 from harness.errors import HarnessError
 from harness.history import read_history
 from harness.judge import judge
@@ -21,14 +21,14 @@ def test_a_cluster_gives_the_verdicts_of_one_process(tmp_path: Path) -> None:
     write(history, tmp_path)
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as there,
-        parted.cluster(there.scheduler_address) as examiners,
+        workers.cluster(there.scheduler_address) as examiners,
     ):
         told = parted.judge_in_parts(tmp_path, profile, local=Here(), examiners=examiners, a_part=history.size // 4)
     assert [asdict(one) for one in told] == [asdict(one) for one in judge(read_history(tmp_path), profile)]
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parted, "DASK_WAITS", "200ms")
+    monkeypatch.setattr(workers, "DASK_WAITS", "200ms")
     _, profile = make_history([])
     with pytest.raises(HarnessError, match="no scheduler answers"):
         parted.judge_folder(tmp_path, profile, dask="tcp://127.0.0.1:9")

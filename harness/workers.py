@@ -1,0 +1,72 @@
+"""The processes that look at parts of a history: some of this machine, or the workers of a Dask cluster."""
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any, Final
+
+from harness.errors import HarnessError
+
+MOST_WORKERS: Final = 4  # each holds a part, some 400 MB
+DASK_WAITS: Final = "10s"  # for a scheduler to answer
+AHEAD: Final = 2  # parts by worker that are under way at once
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """The workers of the Dask cluster with this scheduler; HarnessError where there is none."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise HarnessError("--dask: Dask is not installed", hint="pip install 'stepup-harness[dask]'") from error
+    try:
+        client = Client(address, timeout=DASK_WAITS)
+    except (OSError, ValueError) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        hint = "It takes the address of a scheduler, such as tcp://10.0.0.1:8786: dask scheduler."
+        raise HarnessError(f"--dask {address}: no scheduler answers: {told}", hint=hint) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise HarnessError(f"--dask {address}: the cluster has no workers", hint=f"dask worker {address}")
+        yield client.get_executor(pure=False)
+
+
+@contextmanager
+def processes() -> Iterator[Executor]:
+    """Some processes of this machine, which leave an interrupt to this one."""
+    many = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    pool = ProcessPoolExecutor(many, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def done(executor: Executor, jobs: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+    """The number and the result of each job as it is done; only a few are under way at once, as each holds a part."""
+    running: dict[Future[Any], int] = {}
+    for number, (work, *arguments) in enumerate(jobs):
+        running[executor.submit(work, *arguments)] = number
+        if len(running) >= AHEAD * MOST_WORKERS:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
+
+
+def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
+    for one in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(one), _result(one)
+
+
+def _result(done: Future[Any]) -> Any:
+    try:
+        return done.result()
+    except BrokenExecutor as error:
+        hint = "Was there too little memory? Close other programs and judge again."
+        raise HarnessError("history: a process that judged a part of it was killed", hint=hint) from error
+    except OSError as error:
+        told = f"history: a part of it could not be written or read: {error.strerror or error}"
+        raise HarnessError(told, hint="Is there room on the disk of the run folder?") from error
