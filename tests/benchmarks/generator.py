@@ -2,9 +2,9 @@
 
 `python tests/benchmarks/generator.py [--seconds 5] [--rounds 3] [--connections 64] [--only NAME]` prints a table and,
 as its last line, JSON: requests a second of each, and the ratios of the lean client to its peers. All take turns in
-each round, and medians are compared, so that what else a machine does strikes all alike. A peer that is not installed is
-named. The lean client reads, checks and records every answer; FastHttpUser and k6 check status and id; hey and wrk
-check nothing.
+each round, and medians are compared, so that what else a machine does strikes all alike. A peer that is not
+installed is named. The lean client reads, checks and records every answer; FastHttpUser and k6 check status and id;
+hey and wrk check nothing.
 """
 
 import argparse
