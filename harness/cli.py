@@ -260,7 +260,7 @@ def selftest(**flags: Any) -> None:
 
     Prints which rule caught which fault, with which exchange and when; what was missed; and false alarms.
     """
-    from harness.verbs import run_selftest
+    from harness.selftest.whole import run_selftest
 
     raise SystemExit(int(run_selftest(**flags)))
 
