@@ -117,7 +117,7 @@ def _attempts(rules: tuple[str, ...], plan: str) -> tuple[Attempt, ...]:
     if RULES[rules[0]].scope == "exchange":
         return short, conformance, *alone, load, longer
     restarted = (Attempt("load chaos", ("load",), "chaos"),) if "ref-retention" in rules else ()
-    return (*alone, load, conformance, longer, *restarted)
+    return (*alone, short, load, conformance, longer, *restarted)
 
 
 def one_a_family() -> list[str]:
