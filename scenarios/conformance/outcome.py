@@ -6,10 +6,11 @@ from typing import Any, Final
 import pytest
 
 from harness.run_folder import write_json
-from scenarios.conformance.stage import Stage
+from scenarios.conformance.stage import CaseFailed, Stage
 
 FILE: Final = "conformance.json"
 LONGEST: Final = 4000  # characters of one failure's message
+OURS: Final = f"{CaseFailed.__module__}.{CaseFailed.__name__}: "  # says nothing to a reader
 MOST: Final = 200  # failures kept in full; the rest are counted
 
 
@@ -57,7 +58,7 @@ class Outcome:
 
 def _failure(report: pytest.TestReport) -> dict[str, str]:
     crash = getattr(report.longrepr, "reprcrash", None)
-    message = (crash.message if crash is not None else str(report.longrepr))[:LONGEST]
+    message = (crash.message if crash is not None else str(report.longrepr)).removeprefix(OURS)[:LONGEST]
     told = {name: _after(message, f"  {name}:") for name in ("curl", "again")}
     return {"nodeid": report.nodeid, "message": message, "curl": told["curl"], "rerun": told["again"]}
 
