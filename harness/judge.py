@@ -48,7 +48,7 @@ def verdict_on(rule: Rule, history: History, profile: Profile, run: Run = UNKNOW
 
 def verdict_from(rule: Rule, finding: Finding, history: History, profile: Profile, run: Run) -> Verdict:
     """The verdict that follows from what was seen of a rule."""
-    status, message, hint = _decide(rule, finding, history.gaps)
+    status, message, hint = _decide(rule, finding, history.gaps, profile)
     if not finding.violations:
         return Verdict(rule.id, rule.severity, status, finding.examined, message, hint)
     first, shown = finding.violations[0], history.with_earlier
@@ -80,12 +80,12 @@ def check_rules(where: str, rules: Iterable[str]) -> None:
             raise HarnessError(f"{where} {name}: no such rule", hint=suggest(name, list(RULES)))
 
 
-def _decide(rule: Rule, finding: Finding, gaps: tuple[str, ...]) -> tuple[Status, str, str]:
+def _decide(rule: Rule, finding: Finding, gaps: tuple[str, ...], profile: Profile) -> tuple[Status, str, str]:
     """Status, message and hint that follow from what a check saw, in order of what outweighs what."""
     missing = _missing(gaps) if rule.scope == "history" else ""
     if finding.violations:
         told = _contradiction(finding)
-        if missing and not rule.sound_with_gaps:
+        if missing and not rule.stands(profile):
             return "inconclusive", f"{told} But what is missing could explain it: {missing}", AGAIN
         return "fail", told, rule.advice
     if finding.examined == 0 and not finding.shortfall:

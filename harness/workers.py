@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import get_context
 from typing import Any, Final
 
@@ -19,11 +20,11 @@ AHEAD: Final = 2  # parts by worker that are under way at once
 def cluster(address: str) -> Iterator[Executor]:
     """The workers of the Dask cluster with this scheduler; HarnessError where there is none."""
     try:
-        from distributed import Client
+        distributed: Any = import_module("distributed")  # untyped, and only there where the extra is installed
     except ImportError as error:
         raise HarnessError("--dask: Dask is not installed", hint="pip install 'stepup-harness[dask]'") from error
     try:
-        client = Client(address, timeout=DASK_WAITS)
+        client = distributed.Client(address, timeout=DASK_WAITS)
     except (OSError, ValueError) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0][:160]
         hint = "It takes the address of a scheduler, such as tcp://10.0.0.1:8786: dask scheduler."

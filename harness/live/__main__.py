@@ -63,7 +63,9 @@ class Looker:
         table = table.slice(max(0, len(table) - MOST)).unify_dictionaries()
         self._last = table.slice(max(0, len(table) - AGAIN))
         history = History(history_of(table).frame, gaps=UNFINISHED)
-        for rule in filter(_stands, RULES.values()):
+        for rule in RULES.values():
+            if rule.scope == "run" or not rule.stands(self._profile):
+                continue
             verdict = verdict_on(rule, history, self._profile)
             if verdict.status == "fail" and rule.id not in self._broken:
                 self._broken[rule.id] = self._found(rule, verdict.message)
@@ -91,11 +93,6 @@ class Looker:
         if not missed or seen_ns < self._after_ns:
             return told, ""
         return told, f"the gate {missed[0]['metric']} is missed: {missed[0]['message']}"
-
-
-def _stands(rule: Rule) -> bool:
-    """Whether a failure stands whatever else comes, and the rule speaks of the target."""
-    return rule.scope != "run" and rule.sound_with_gaps
 
 
 def _tallies(table: pa.Table) -> Iterator[Tally]:

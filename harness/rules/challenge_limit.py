@@ -41,6 +41,7 @@ SPEAKS: Final = {
     statement="In no window does a scope get more challenges than the limit, however many are asked for at once.",
     source=SOURCE,
     advice="Count and issue in one atomic step: two requests that look before either writes both see room.",
+    sound_with_gaps=False,  # a replay looks like a challenge of its own where the first call is not seen
     by_person=False,
 )
 def challenge_limit_upper(history: History, profile: Profile) -> Finding:

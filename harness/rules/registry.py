@@ -114,6 +114,10 @@ class Rule:
     sound_with_gaps: bool = True
     least: int = 1
 
+    def stands(self, profile: Profile) -> bool:
+        """Whether a failure stands though a part of the history is missing: an unseen reset would explain most."""
+        return self.scope == "exchange" or (self.sound_with_gaps and profile.control.reset is None)
+
     def check(self, history: History, profile: Profile) -> Finding:
         """What is seen of the rule in a whole history."""
         found = [ask(history, profile) for ask in (self.by_person, self.of_all) if ask is not None]

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,7 +35,9 @@ latency_p99 = "1us"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    return create(tmp_path / "run", "live", make_profile(), seed=1, command="stepup run")
+    profile = make_profile()  # an unseen reset would explain most
+    lasting = replace(profile, control=replace(profile.control, reset=None))
+    return create(tmp_path / "run", "live", lasting, seed=1, command="stepup run")
 
 
 def test_a_growing_shard_is_read_once_however_it_is_cut(folder: RunFolder, tmp_path: Path) -> None:

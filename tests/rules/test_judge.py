@@ -9,7 +9,7 @@ from harness.errors import ExitCode
 from harness.judge import LARGEST_WITNESS, REQUIRED, exit_code, judge, verdict_on, with_known_gaps, witness_of
 from harness.rules import RULES, Finding, Rule, Violation
 from harness.verdict import Verdict, from_json, to_json
-from tests.history_files import make_history
+from tests.history_files import make_history, make_profile
 
 ROWS = [{"t": [n, n + 1]} for n in range(3)]
 
@@ -80,6 +80,16 @@ def test_a_gap_takes_the_pass_of_rules_over_the_history_and_what_it_could_explai
     if scope == "history" and status == "inconclusive":
         assert "load-w1 was lost" in told.message
         assert told.reproduce == ""
+
+
+def test_where_a_target_can_be_reset_an_unseen_reset_could_explain_what_only_the_history_shows() -> None:
+    resettable = make_profile({"control": {"reset": "POST /reset"}})
+    history, _ = make_history(ROWS, gaps=["load-w1 was lost"])
+    told = [
+        verdict_on(rule_that(BROKEN, scope=scope), with_known_gaps(history), resettable).status
+        for scope in ("history", "exchange")
+    ]
+    assert told == ["inconclusive", "fail"]
 
 
 def test_a_check_that_breaks_down_is_inconclusive_and_the_others_are_still_decided() -> None:
