@@ -22,7 +22,7 @@ class Spec:
     @cached_property
     def template(self) -> str:
         """The operation's path template, such as `/stepup/challenges/push/{channel}`."""
-        return str(next(iter(self.document["paths"])))
+        return str(next(iter(self.document["paths"]), "no path is documented"))
 
     @cached_property
     def operation(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class Spec:
     def method(self) -> str:
         """The one documented method, upper case."""
         item = self.document["paths"][self.template]
-        return next(name for name in METHODS if name in item).upper()
+        return next((name for name in METHODS if name in item), "no method is documented").upper()
 
     @cached_property
     def statuses(self) -> frozenset[int]:
@@ -77,7 +77,7 @@ class Spec:
 
     def _parameter(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [self._resolved(item) for item in self.operation["parameters"]]
-        return next(item for item in found if item["name"] == name)
+        return {item["name"]: item for item in found}[name]
 
     def _resolved(self, node: Any) -> Any:
         if isinstance(node, list):
@@ -95,6 +95,19 @@ class Spec:
         return node
 
 
+def _check_schemas(spec: Spec) -> None:
+    """KeyError where 200 or `default` is not documented, ValueError where a body's schema is none."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    for status in ("200", "default", *map(str, spec.statuses)):
+        _ = spec.operation["responses"][status]
+        schema = spec.schema(0 if status == "default" else int(status))
+        try:
+            Draft202012Validator.check_schema({} if schema is None else schema)
+        except SchemaError as error:
+            raise ValueError(f"responses/{status}: {error.message[:160]}") from error
+
+
 def spec_path() -> Path:
     """Where openapi.yaml is: beside the packages in a checkout, inside the package once installed from a wheel."""
     return _BESIDE_PACKAGE if _BESIDE_PACKAGE.is_file() else _IN_PACKAGE
@@ -109,7 +122,8 @@ def load_spec(path: Path | None = None) -> Spec:
     try:
         document = yaml.safe_load(where.read_text(encoding="utf-8"))
         spec = Spec(document, where)
-        _ = (spec.channels, spec.ref_header, spec.key_header, spec.conflict_codes, spec.field_errors, spec.schema(200))
+        _ = (spec.channels, spec.ref_header, spec.key_header, spec.conflict_codes, spec.field_errors)
+        _check_schemas(spec)
     except OSError as error:
         raise HarnessError(f"{where}: cannot read the document: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, StopIteration, AttributeError, ValueError) as error:

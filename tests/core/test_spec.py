@@ -56,3 +56,22 @@ def test_a_document_that_is_not_the_operations_is_refused(text: str, tmp_path: P
     path.write_text(text)
     with pytest.raises(HarnessError, match=r"openapi\.yaml: not the document"):
         load_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("\n        '200':", "\n        '201':", "'200'"),
+        ("type: string", "type: strnig", "'strnig' is not valid"),
+        ("\npaths:", "\npath:", "'paths'"),
+        ("name: idempotency-ref", "name: idempotency-key", "'idempotency-ref'"),
+    ],
+)
+def test_a_document_edited_into_nonsense_is_refused_with_the_place(
+    old: str, new: str, told: str, tmp_path: Path
+) -> None:
+    text, path = spec_path().read_text(encoding="utf-8"), tmp_path / "openapi.yaml"
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(HarnessError, match=told):
+        load_spec(path)
