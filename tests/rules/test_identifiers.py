@@ -10,6 +10,7 @@ import pytest
 
 from harness.judge import verdict_on, with_known_gaps
 from harness.rules import RULES
+from harness.rules.identifiers import ENOUGH_BITS
 from harness.rules.refs.counting import spans_of
 from harness.rules.refs.guessing import fresh_bits
 from tests.history_files import make_history
@@ -62,13 +63,14 @@ def numbered(make: Callable[[random.Random, int], str]) -> list[str]:
         lambda rng, n: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         lambda rng, n: f"{rng.getrandbits(128):032x}",
         lambda rng, n: f"{rng.getrandbits(64):016x}",
+        lambda rng, n: f"{rng.randrange(10**18):018d}",
         lambda rng, n: f"ch_{n}_{rng.getrandbits(80):020x}",
         lambda rng, n: f"{1700000000000 + n:012x}7{rng.getrandbits(74):019x}",  # as UUID version 7
         lambda rng, n: "".join(rng.choice("0123456789ABCDEFGHJKMNPQRSTVWXYZ") for _ in range(16)),  # as a ULID's end
     ],
 )
 def test_random_ids_cannot_be_guessed(make: Callable[[random.Random, int], str]) -> None:
-    assert fresh_bits(numbered(make)) >= 60
+    assert fresh_bits(numbered(make)) >= ENOUGH_BITS
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_random_ids_cannot_be_guessed(make: Callable[[random.Random, int], str])
     ],
 )
 def test_counters_clocks_and_short_ids_can_be_guessed(make: Callable[[random.Random, int], str]) -> None:
-    assert fresh_bits(numbered(make)) < 60
+    assert fresh_bits(numbered(make)) < ENOUGH_BITS
 
 
 def test_ids_that_can_be_guessed_are_no_failure_of_the_run() -> None:
