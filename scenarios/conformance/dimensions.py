@@ -122,7 +122,7 @@ def _in_query(dimension: str, header: str, field: str, secret: Callable[[Setting
         draft.set(header)
         draft.path += f"?{field}={secret(setting)}"
 
-    _value(dimension, f"in-query-{field}", put, paired=False)
+    _value(dimension, f"in-query-{field.replace('_', '')}", put, paired=False)
 
 
 for _field in ("access_token", "token", "authorization"):
