@@ -62,8 +62,7 @@ class _Life:
         self._while_pending(token)
         if not self.work.session.rejects:
             self._other_served(token)
-        if self.ways and not self.work.over:
-            self._settle(token, first)
+        if self.ways and not self.work.over and self._settle(token, first):
             self._afterwards(token, first)
 
     def _first(self, token: Token) -> Exchange | None:
@@ -89,11 +88,12 @@ class _Life:
             self._ask(token, "pending")
             self.work.done["asked while pending"] += 1
 
-    def _settle(self, token: Token, first: Exchange) -> None:
-        """Accept or decline while fresh requests and a replay race with it."""
+    def _settle(self, token: Token, first: Exchange) -> bool:
+        """Accept or decline while fresh requests race with it; whether that was done for sure."""
         way = self._way(token.user.person)
         began = monotonic_ns()
-        settling = green.spawn(getattr(self.control, way), first.challenge_id, token.index)
+        done: list[bool] = []
+        settling = green.spawn(lambda: done.append(getattr(self.control, way)(first.challenge_id, token.index)))
         token.settled = True
         many = min(RACING, token.pacer.capacity, max(token.ledger.left(), 1))
         token.ledger.take(min(many, token.ledger.left()))
@@ -106,6 +106,7 @@ class _Life:
         green.join([settling], max((self.work.deadline_ns - began) / 1e9, 1.0))
         self.work.done[f"tokens settled by {way}"] += 1
         self.way = way
+        return any(done)
 
     def _way(self, person: int) -> str:
         """In turns for the few persons who have a token left for what comes afterwards, else by chance."""

@@ -1,5 +1,6 @@
 """The command that a failure prints sends the same request again, with no secret in it."""
 
+import socket
 import subprocess
 import threading
 
@@ -27,6 +28,7 @@ def sent_by(draft: Draft) -> bytes:
         heads.append(head)
         arrived.set()
         connection.sendall(http("200 OK", b"{}", "Connection: close"))  # type: ignore[attr-defined]
+        connection.shutdown(socket.SHUT_WR)  # type: ignore[attr-defined]
 
     with raw_server(behave) as port:
         command = Evidence(PROFILE, f"127.0.0.1:{port}", "").curl(draft)
