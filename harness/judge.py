@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import ExitCode, HarnessError, suggest
-from harness.history import SCHEMA, History
+from harness.history import SCHEMA, TIMES, History
 from harness.profile import Profile
 from harness.reproduce import Run, reproduce
 from harness.rules import RULES, Finding, Rule, Violation
@@ -134,7 +134,7 @@ def witness_of(history: History, violation: Violation) -> list[dict[str, Any]]:
 
 def _shown(row: int, told: dict[Any, Any]) -> dict[str, Any]:
     full = {"row": row, **{name: _plain(value) for name, value in told.items()}}
-    for name in ("intended", "sent", "received"):
+    for name in TIMES:
         full[f"{name}_ms"] = round(full[name] / 1e6, 3)
     return {name: value for name, value in full.items() if value not in (None, "")}
 

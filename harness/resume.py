@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import HarnessError
-from harness.history import COLUMNS
+from harness.history import COLUMNS, TIMES
 from harness.pool import Pool, User
 from harness.profile import Profile
 from harness.run_folder import RunFolder, open_run
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 RESUMED: Final = "resume.json"  # in the folder of the later run: what it asks for again
 MOST: Final = 120  # refs asked for again; persons come first, then how many of each
-RETENTION_S: Final = 24 * 3600.0  # the document: a ref is remembered for at least 24 hours
 MARGIN_S: Final = 60.0  # two runs may be of two machines, whose clocks differ
 MARK: Final = 5  # hexadecimal digits: wrong once in a million, and far too few to find a token by
 
@@ -78,11 +77,14 @@ class _Found:
     left_out: dict[str, int]
 
     def kept(self, exchanges: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        from harness.rules.refs.repeats import RETENTION_NS
+
+        oldest_s = RETENTION_NS / 1e9 - MARGIN_S
         for one in exchanges:
             user, age_s = self.users.get(one["user"]), self.now_s - one["sent"] / 1e9
             if user is None:
                 self._leave("the token was replaced, and the pool does not name whose it is")
-            elif age_s > RETENTION_S - MARGIN_S:
+            elif age_s > oldest_s:
                 self._leave("over 24 hours old, when a target may have forgotten")
             else:
                 yield {**one, "user": user.index, "key": user.key}
@@ -145,4 +147,4 @@ def _exchange(row: Any, offset_ns: int) -> dict[str, Any]:
 
     plain = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()}
     told: dict[str, Any] = {name: None if value is None or pd.isna(value) else value for name, value in plain.items()}
-    return told | {name: told[name] + offset_ns for name in ("intended", "sent", "received")}
+    return told | {name: told[name] + offset_ns for name in TIMES}

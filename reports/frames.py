@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.history import History
+from harness.history import TIMES, History
 from harness.history.columns import GIVEN_UP
 from reports.lean import chunks_of
 
@@ -20,7 +20,6 @@ HEAT_ROWS: Final = 6  # latency rows to each factor of ten
 MOST_KINDS: Final = 24
 SECOND: Final = 10**9
 # The columns that figures are told from.
-TIMES: Final = ["intended", "sent", "received"]
 TIMED: Final = [*TIMES, "status", "error"]
 WORDS: Final = ["stage", "scenario", "intent", "allowed", "status", "outcome", "error_code", "body_fault", "error"]
 

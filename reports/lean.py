@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import HarnessError
-from harness.history import SCHEMA, History
+from harness.history import SCHEMA, TIMES, History
 from harness.history.hashing import hashes
-from harness.history.reader import TIMES
 from harness.history.survey import Source, Survey, survey
 from harness.rules.run import gaps_of
 

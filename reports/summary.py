@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness.case import INTENTS
-from harness.history import History
+from harness.history import TIMES, History
 from harness.run_folder import profile_from_facts
 from harness.spec import load_spec
 from harness.verdict import Verdict
@@ -72,7 +72,7 @@ def _figures(history: History) -> dict[str, Any]:
     chosen, of = (load, "load") if load.any() else (np.ones(len(load), bool), "all stages")
     told = {"figures_of": of, "latency": _latencies(history, words, waited)}
     told["over_time"] = _records(frames.over_time(pushes_of(history, frames.TIMED, chosen)))
-    pushes = pushes_of(history, frames.TIMES, chosen & waited)
+    pushes = pushes_of(history, [*TIMES], chosen & waited)
     curve, heat = frames.latency_curve(pushes), frames.heat(pushes)
     return {**told, "curve": _records(curve), "heat": {"step_s": frames.heat_step_s(pushes), "cells": _records(heat)}}
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from harness.history.columns import COLUMNS, OPERATIONS, OUTCOMES, SCHEMA, Exchange, outcome_of
+from harness.history.columns import COLUMNS, OPERATIONS, OUTCOMES, SCHEMA, TIMES, Exchange, outcome_of
 from harness.history.recorder import Recorder, Tally
 from harness.history.shards import compact
 
@@ -14,6 +14,7 @@ __all__ = [
     "OPERATIONS",
     "OUTCOMES",
     "SCHEMA",
+    "TIMES",
     "Exchange",
     "History",
     "Recorder",

@@ -7,6 +7,7 @@ import pyarrow as pa
 VERSION: Final = "1"
 OUTCOMES: Final = ("ok", "refused", "unknown")
 OPERATIONS: Final = ("push", "again", "accept", "decline", "pushes", "reset")  # `again`: a push of an earlier run's
+TIMES: Final = ("intended", "sent", "received")
 # How the `error` of a call begins that its own sender gave up: that it has no answer says nothing of the target.
 GIVEN_UP: Final = ("closed by us", "the load was stopped")
 _WORD = pa.dictionary(pa.int32(), pa.string())  # for columns of few distinct values

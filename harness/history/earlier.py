@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from harness.history.columns import COLUMNS, SCHEMA
+from harness.history.columns import COLUMNS, SCHEMA, TIMES
 
 EARLIER: Final = "earlier.json"
-TIMES: Final = ("intended", "sent", "received")
 
 
 def write_earlier(folder: Path, exchanges: list[dict[str, Any]]) -> None:

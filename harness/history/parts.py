@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.history.columns import SCHEMA
+from harness.history.columns import SCHEMA, TIMES
 from harness.history.hashing import Hashes, hashes
-from harness.history.reader import TIMES, Ints
+from harness.history.reader import Ints
 from harness.history.survey import Source
 
 EVERYBODYS: Final = ("reset", "pushes")

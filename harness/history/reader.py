@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import HarnessError
-from harness.history.columns import OUTCOMES, SCHEMA, VERSION
+from harness.history.columns import OUTCOMES, SCHEMA, TIMES, VERSION
 from harness.history.earlier import EARLIER, joined, read_earlier
 from harness.history.recorder import Tally
 from harness.history.shards import MERGED, Gaps, merged_facts, read_tallies, shard_batches, shard_paths
 
-TIMES = ("intended", "sent", "received")
 Ints = npt.NDArray[np.int64]
 
 

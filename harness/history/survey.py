@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.history.columns import RECORDED, SCHEMA
-from harness.history.reader import TIMES, Ints, check_values, damaged, facts_of
+from harness.history.columns import RECORDED, SCHEMA, TIMES
+from harness.history.reader import Ints, check_values, damaged, facts_of
 from harness.history.recorder import Tally
 from harness.history.shards import MERGED, Gaps, read_tallies, shard_batches, shard_paths
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness.history import History, Tally
+from harness.history import TIMES, History, Tally
 from harness.profile import Profile
 from harness.rules.reading.columns import Ints
 from harness.rules.registry import Finding, rule
@@ -156,10 +156,7 @@ ADVICE: Final = "Take the load down, or give the generator more processes (--pro
 def load_pushes(history: History) -> pd.DataFrame:
     """When the load's requests were to be sent, were sent and were answered, by their numbers."""
     chosen = history.every(["stage", "operation", *TIMES])
-    return chosen.loc[((chosen["stage"] == "load") & (chosen["operation"] == "push")).to_numpy(), TIMES]
-
-
-TIMES: Final = ["intended", "sent", "received"]
+    return chosen.loc[((chosen["stage"] == "load") & (chosen["operation"] == "push")).to_numpy(), [*TIMES]]
 
 
 def own_lateness(history: History) -> Lateness:

@@ -12,6 +12,7 @@ from typing import Final
 from harness.control import ControlClient
 from harness.history import Exchange
 from scenarios.load import green
+from scenarios.load.journal import Call
 from scenarios.load.session import Token
 from scenarios.load.work import Work
 
@@ -70,11 +71,7 @@ class _Life:
         if not self.work.session.rejects:
             return self._ask(token, "valid")
         many = min(AT_ONCE, token.pacer.capacity)
-        calls = [
-            self.work.call(token, self._channel(token), self.work.session.ref(), "valid", "409:STATE_INVALID")
-            for _ in range(many)
-        ]
-        exchanges = self.work.together([token] * many, calls)
+        exchanges = self.work.together([token] * many, self._fresh(token, many, "409:STATE_INVALID"))
         self.work.done["races for one challenge"] += bool(exchanges)
         return next((exchange for exchange in exchanges if exchange.challenge_id), None)
 
@@ -97,10 +94,7 @@ class _Life:
         token.settled = True
         many = min(RACING, token.pacer.capacity, max(token.ledger.left(), 1))
         token.ledger.take(min(many, token.ledger.left()))
-        calls = [
-            self.work.call(token, self._channel(token), self.work.session.ref(), "valid", self.refusals)
-            for _ in range(many)
-        ]
+        calls = self._fresh(token, many, self.refusals)
         spread = sorted(self.rng.randrange(8_000_000) for _ in calls)  # ns; about as long as the control call takes
         self.work.together([token] * many, calls, spread)
         green.join([settling], max((self.work.deadline_ns - began) / 1e9, 1.0))
@@ -149,11 +143,14 @@ class _Life:
         while asked and not self.work.over:
             many = min(asked, token.pacer.capacity)
             token.ledger.take(min(many, token.ledger.left()))
-            calls = [self.work.call(token, self._channel(token), self.work.session.ref()) for _ in range(many)]
-            if not self.work.together([token] * many, calls):
+            if not self.work.together([token] * many, self._fresh(token, many)):
                 return
             asked -= many
             self.work.done["limits reached after a settled token"] += not asked
+
+    def _fresh(self, token: Token, many: int, also: str = "") -> list[Call]:
+        """Calls with refs of their own, over the token's channels."""
+        return [self.work.call(token, self._channel(token), self.work.session.ref(), also=also) for _ in range(many)]
 
     def _ask(self, token: Token, intent: str, also: str = "") -> Exchange | None:
         return self.work.ask(token, self.work.call(token, self._channel(token), self.work.session.ref(), intent, also))

@@ -9,37 +9,9 @@ class Steering(ControlClient):
 
     busy = 0
 
-    def accept(self, challenge_id: str, user: int) -> bool:
+    def _call(self, operation: str, template: str, challenge_id: str = "", user: int = -1) -> tuple[bool, int]:
         self.busy += 1
         try:
-            return super().accept(challenge_id, user)
-        finally:
-            self.busy -= 1
-
-    def decline(self, challenge_id: str, user: int) -> bool:
-        self.busy += 1
-        try:
-            return super().decline(challenge_id, user)
-        finally:
-            self.busy -= 1
-
-    def kill(self) -> bool:
-        self.busy += 1
-        try:
-            return super().kill()
-        finally:
-            self.busy -= 1
-
-    def stall(self) -> bool:
-        self.busy += 1
-        try:
-            return super().stall()
-        finally:
-            self.busy -= 1
-
-    def reset(self) -> bool:
-        self.busy += 1
-        try:
-            return super().reset()
+            return super()._call(operation, template, challenge_id, user)
         finally:
             self.busy -= 1
