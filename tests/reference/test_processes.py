@@ -121,7 +121,7 @@ def released(connections: list[socket.socket], request: bytes) -> set[str]:
 
 def test_both_workers_serve(server: Server) -> None:
     """Otherwise nothing here shows anything about several processes."""
-    clients = [Client(server.base_url) for _ in range(16)]
+    clients = callers_of_all(server)
     user = users_of(server).both[0]
     assert {client.push(user).status for client in clients} == {200}
     port = int(server.base_url.rsplit(":", 1)[1])
@@ -214,10 +214,6 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     assert alive == []
 
 
-SHARE = 4  # connections that each worker has at least
-MOST = 400  # connections until then
-
-
 @pytest.mark.parametrize(
     ("fault", "limits", "expected"),
     [("refs-per-worker", {}, {1}), ("rate-per-worker", {"rate_count": 6}, {6}),
@@ -236,15 +232,25 @@ def served_by_all(service: Server, fault: str) -> int:
     """How many ids a ref, or how many challenges a user, gets over connections to all workers."""
     with service as server:
         user = users_of(server).both[0]
-        clients: list[Client] = []
-        while len(clients) < 16 or min(map(connections_of, server.pids)) < SHARE:
-            assert len(clients) < MOST, "one of the workers takes no connections"
-            clients.append(Client(server.base_url))
-            clients[-1].pushes()
+        clients = callers_of_all(server)
         answers = [client.push(user, ref="ref" if fault == "refs-per-worker" else None) for client in clients]
         for client in clients:
             client.close()
     return len({answer.id for answer in answers if answer.status == 200})
+
+
+SHARE = 4  # connections that each worker has at least
+MOST = 400  # connections until then
+
+
+def callers_of_all(server: Server) -> list[Client]:
+    """Clients with open connections to every worker; which of them takes one is up to the kernel."""
+    clients: list[Client] = []
+    while len(clients) < 16 or min(map(connections_of, server.pids)) < SHARE:
+        assert len(clients) < MOST, "one of the workers takes no connections"
+        clients.append(Client(server.base_url))
+        clients[-1].pushes()
+    return clients
 
 
 def connections_of(pid: int) -> int:
