@@ -242,6 +242,9 @@ def serve(faults: bool, **flags: Any) -> None:
 
 @cli.command()
 @click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this fault. Repeatable. Default: all.")
+@click.option("--family", "families", multiple=True, metavar="NAME",
+              help="Only faults that a rule of this family catches, such as 'who may'. Repeatable.")  # fmt: skip
+@click.option("--stage", type=click.Choice(["conformance", "load"]), help="By this stage alone. Default: by all.")
 @click.option(
     "--correct/--no-correct",
     default=True,

@@ -81,15 +81,24 @@ class Score:
         return ExitCode.PASS
 
 
-def correct_trials(policies: dict[str, tuple[str, ...]], plan: str, seed: int) -> list[Trial]:
-    """A run of everything under each policy."""
-    whole = Attempt("run", ("conformance", "load"), plan)
+def correct_trials(policies: dict[str, tuple[str, ...]], plan: str, seed: int, stage: str | None = None) -> list[Trial]:
+    """A run of everything, or of one stage, under each policy."""
+    whole = Attempt(stage or "run", (stage,) if stage else ("conformance", "load"), plan)
     return [Trial(name, "correct", seed, (whole,), settings) for name, settings in policies.items()]
 
 
-def fault_trials(faults: list[str], plan: str, seed: int) -> list[Trial]:
-    """Each of these faults."""
-    return [Trial(name, "fault", seed, _attempts(FAULTS[name].rules, plan), (), FAULTS[name].rules) for name in faults]
+def fault_trials(faults: list[str], plan: str, seed: int, stage: str | None = None) -> list[Trial]:
+    """Each of these faults, by every means or by one stage alone (`conformance` or `load`)."""
+    attempts = {name: _attempts(FAULTS[name].rules, plan) for name in faults}
+    if stage is not None:
+        attempts = {name: _alone(stage, tried) for name, tried in attempts.items()}
+    return [Trial(name, "fault", seed, attempts[name], (), FAULTS[name].rules) for name in faults]
+
+
+def _alone(stage: str, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """The attempts of one stage; what ended early for failures of other rules is made once more to its end."""
+    own = tuple(attempt for attempt in attempts if attempt.stages == (stage,))
+    return (*own, Attempt("conformance, all of it", (stage,))) if stage == "conformance" else own
 
 
 # The scenario of a load that is made for a family of rules.
@@ -118,6 +127,11 @@ def _attempts(rules: tuple[str, ...], plan: str) -> tuple[Attempt, ...]:
         return short, conformance, *alone, load, longer
     restarted = (Attempt("load chaos", ("load",), "chaos"),) if "ref-retention" in rules else ()
     return (*alone, short, load, conformance, longer, *restarted)
+
+
+def of_families(families: tuple[str, ...]) -> list[str]:
+    """The faults that a rule of one of these families must catch first; all of them where none is named."""
+    return [fault.id for fault in FAULTS.values() if not families or RULES[fault.rules[0]].family in families]
 
 
 def one_a_family() -> list[str]:

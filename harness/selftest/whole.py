@@ -9,29 +9,27 @@ from typing import Any
 from harness.errors import ExitCode, HarnessError, suggest
 from harness.plan import load_plan
 from harness.reference.faults import FAULTS
+from harness.rules import RULES
 from harness.run_folder import unused, write_json
 from harness.selftest.policies import policies
 from harness.selftest.processes import run_trials
 from harness.selftest.table import SelftestTable
-from harness.selftest.trials import correct_trials, fault_trials, one_a_family
+from harness.selftest.trials import correct_trials, fault_trials, of_families, one_a_family
 from harness.stages import Interrupt
 
 
 def run_selftest(
-    faults: tuple[str, ...], out: Path | None, jobs: int | None, plan: str, *,
-    correct: bool, quick: bool, compare: bool, seeds: int, seed: int,
+    faults: tuple[str, ...], families: tuple[str, ...], stage: str | None, out: Path | None, jobs: int | None,
+    plan: str, *, correct: bool, quick: bool, compare: bool, seeds: int, seed: int,
 ) -> ExitCode:  # fmt: skip
     """Run the embedded service correct and with faults; prints the table, leaves selftest.json in `out`."""
     load_plan(Path(plan))
-    for name in faults:
-        if name not in FAULTS:
-            raise HarnessError(f"fault {name!r}: not planted here", hint=suggest(name, sorted(FAULTS)))
-    chosen = list(faults) or (one_a_family() if quick else list(FAULTS))
+    chosen = _chosen(faults, families, quick)
     todo = []
     for one in range(seed, seed + seeds):
         tried = policies(one)
-        todo += correct_trials({"default": tried["default"]} if quick else tried, plan, one) if correct else []
-        todo += fault_trials(chosen, plan, one)
+        todo += correct_trials({"default": tried["default"]} if quick else tried, plan, one, stage) if correct else []
+        todo += fault_trials(chosen, plan, one, stage)
     folder = _selftest_folder(out)
     table = SelftestTable(len(todo))
     with Interrupt() as interrupt:
@@ -42,6 +40,16 @@ def run_selftest(
     write_json(folder / "selftest.json", {"version": 1, "outcomes": outcomes, "plain_tools": plain})
     table.close(score, folder)
     return ExitCode.INTERRUPTED if interrupt.asked else score.code
+
+
+def _chosen(faults: tuple[str, ...], families: tuple[str, ...], quick: bool) -> list[str]:
+    """The faults to plant: those named, or one of each family, or those of the named families, or all."""
+    known = list(dict.fromkeys(rule.family for rule in RULES.values()))
+    for what, names, valid in (("fault", faults, sorted(FAULTS)), ("family", families, known)):
+        for name in names:
+            if name not in valid:
+                raise HarnessError(f"--{what} {name!r}: there is none of this name", hint=suggest(name, valid))
+    return list(faults) or (one_a_family() if quick else of_families(families))
 
 
 def _plain(faults: list[str], seed: int, table: SelftestTable, interrupt: Interrupt) -> dict[str, Any]:

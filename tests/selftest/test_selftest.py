@@ -13,7 +13,7 @@ from harness.rules import RULES
 from harness.selftest.attempt import outcome_of
 from harness.selftest.policies import APART, KINDS, policies
 from harness.selftest.processes import run_trials
-from harness.selftest.trials import Attempt, Outcome, Score, Trial, fault_trials, one_a_family
+from harness.selftest.trials import Attempt, Outcome, Score, Trial, fault_trials, of_families, one_a_family
 
 SOON = ("late_effect=0.1",)  # nothing to wait for at the end of a run
 ONE_TEST = Attempt("one test", ("conformance",), extra=("-k", "test_one and channel-unknown"))
@@ -53,6 +53,20 @@ def test_every_fault_is_tried_alone_first_and_with_everything_before_it_counts_a
         assert names[0] == "conformance, the short tests" or names[0].startswith("load --scenario"), trial.name
         assert {"load quick", "conformance"} < set(names), trial.name
         assert set(trial.rules) <= set(RULES), trial.name
+
+
+@pytest.mark.parametrize("stage", ["conformance", "load"])
+def test_by_one_stage_alone_every_attempt_is_of_that_stage(stage: str) -> None:
+    alone = fault_trials(list(FAULTS), "quick", 1, stage)
+    assert {attempt.stages for trial in alone for attempt in trial.attempts} == {(stage,)}
+
+
+def test_the_faults_of_a_family_are_those_that_one_of_its_rules_tells() -> None:
+    assert "channel-any-case" in of_families(("who may",))
+    assert {RULES[FAULTS[name].rules[0]].family for name in of_families(("state", "responses"))} == {
+        "state", "responses",
+    }  # fmt: skip
+    assert of_families(()) == list(FAULTS)
 
 
 def test_a_quick_selftest_touches_every_family() -> None:
