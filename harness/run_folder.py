@@ -19,6 +19,7 @@ from harness.profile import ChallengeLimit, Control, Policy, Profile, RateLimit,
 
 VERSION = 1
 FACTS = "run.json"
+SUMMARY = "summary.json"
 FILES = "folder.schema.json"
 
 

@@ -3,6 +3,7 @@
 import re
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import MEANING, ExitCode, HarnessError, suggest
+from harness.run_folder import SUMMARY, open_what_is_left
 from harness.verdict import Verdict, read_verdicts
 
 STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not-exercised": "dim"}
@@ -32,7 +34,6 @@ def say(text: str) -> None:
 
 def show_verdicts(folder: Path, code: ExitCode) -> None:
     """The closing table, the witness of each failure, and where the report is."""
-    from harness.run_folder import open_what_is_left
     from reports.known import allowed, excuse
     from reports.outcome import allowance_sentences
     from reports.text import failure_lines
@@ -52,10 +53,22 @@ def show_verdicts(folder: Path, code: ExitCode) -> None:
                 console.print(printable(line, 2000), style=style if number == 0 else "", soft_wrap=True)
     for told in allowance_sentences(verdicts, facts):
         console.print(printable(told), style="yellow", soft_wrap=True)
+    for line, style in _told_of_load(folder):
+        console.print(printable(line), style=style, soft_wrap=True)
     told = f"{_counts(verdicts)}. Exit code {int(code)}: {MEANING[code]}."
     console.print(Text("\n" + told, style="bold"))
     if (folder / "report.html").exists():
         console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _told_of_load(folder: Path) -> Iterator[tuple[str, str]]:
+    """A line, and its style, for each thing that the load found out and for each gate."""
+    summary = open_what_is_left(folder).read(SUMMARY)
+    for sentence in summary.get("load", {}).get("findings", []):
+        yield f"found: {sentence}", ""
+    for gate in summary.get("gates", []):
+        mark, style = MARKS.get(gate["status"], "?"), STYLES.get(gate["status"], "")
+        yield f"{mark} gate {gate['metric']}: {gate['message']}", style
 
 
 def _verdicts(folder: Path) -> list[Verdict]:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.allowances import Allowance, allowances_in, merged
 from harness.errors import ExitCode, HarnessError
-from harness.run_folder import RunFolder, open_run, open_what_is_left, write_json
+from harness.run_folder import SUMMARY, RunFolder, open_run, open_what_is_left, write_json
 from harness.verdict import VERDICTS, Verdict, read_verdicts, to_json
 
 if TYPE_CHECKING:
     from harness.history import History
 
-SUMMARY = "summary.json"
 SENDERS = ("conformance", "load")  # stages that leave a file on how they went
 
 

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any, Final
 
+from reports.escape import as_html
 from reports.svg import BOTTOM, RIGHT, TOP, WIDTH, Chart, Point, Scale, clock, decades, nice, short, x_scale, y_scale
 
 Rows = list[dict[str, Any]]
@@ -10,6 +11,9 @@ SHADES: Final = 5
 STRIP: Final = 21  # the height of a row of a chart that lies on its side
 WIDE_LEFT: Final = 112  # room for the names of such rows
 NINES: Final = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+RISING: Final = ("step ", "ramp ")  # phases that differ by their rates alone
+LEAST_PHASES: Final = 2
+LABEL_ROOM: Final = 62  # characters of labels that fit below a chart, read on a phone too
 
 
 def _ms(value: float) -> str:
@@ -169,4 +173,62 @@ def replay_ages(ages: Rows) -> str:
         if row["other"]:
             chart.strip(place, same, both, "over")
         chart.text(WIDE_LEFT - 8, chart.y(place) + STRIP / 2 + 4, row["age"], "tick", "end")
+    return chart.svg()
+
+
+def _by_rate(phases: Rows) -> tuple[list[str], Rows]:
+    """Phases with their labels: a search or a staircase in the order of its rates, anything else in order of time."""
+    known = [row for row in phases if row["due_per_s"] and row["p99_ms"]]
+    if len(known) < LEAST_PHASES:
+        return [], []
+    if not all(row["phase"].startswith(RISING) for row in known):
+        return [row["phase"] for row in known], known
+    rising = sorted(known, key=lambda row: row["due_per_s"])
+    return [f"{short(row['due_per_s'])}/s" for row in rising], rising
+
+
+def _name_places(chart: Chart, labels: list[str]) -> None:
+    """Labels below the places 1, 2, …: of many, as many as have room."""
+    every = -(-sum(len(label) + 2 for label in labels) // LABEL_ROOM)
+    shown = range(1, len(labels) + 1, every)
+    chart.x_axis(shown, "phase", lambda place: as_html(labels[int(place) - 1], 24))
+
+
+def phase_rates(phases: Rows) -> str:
+    """What was answered in each phase as a bar, below the rate that was due; empty where there is one phase only."""
+    labels, rows = _by_rate(phases)
+    if not rows:
+        return ""
+    high = max(max(row["due_per_s"], row["answered_per_s"] or 0) for row in rows)
+    best = max(row["answered_per_s"] or 0 for row in rows)
+    chart = Chart(
+        "Answered against due, by phase",
+        f"at most {short(best)} answers a second, at most {short(high)} due",
+        x_scale(0.5, len(rows) + 0.5),
+        y_scale(0, high * 1.1),
+    )
+    chart.y_axis(nice(0, chart.y.high, 4), "requests a second")
+    _name_places(chart, labels)
+    for place, row in enumerate(rows, 1):
+        chart.bar(place - 0.5, place + 0.5, row["answered_per_s"] or 0, "over" if row["errors"] else "within", gap=3)
+        chart.line([(place - 0.46, row["due_per_s"]), (place + 0.46, row["due_per_s"])], "due")
+    return chart.svg()
+
+
+def phase_latencies(phases: Rows) -> str:
+    """Median and 99th percentile of each phase; empty where there is one phase only."""
+    labels, rows = _by_rate(phases)
+    if not rows:
+        return ""
+    low, high = min(row["p50_ms"] or row["p99_ms"] for row in rows) / 1.2, max(row["p99_ms"] for row in rows) * 1.2
+    slowest = max(row["p99_ms"] for row in rows)
+    y = y_scale(low, high, log=True)
+    chart = Chart("Latency by phase", f"99th percentile up to {_ms(slowest)}", x_scale(0.5, len(rows) + 0.5), y)
+    chart.y_axis(decades(low, high), "latency from the schedule", _ms)
+    _name_places(chart, labels)
+    for name in ("p50", "p99"):
+        points = [(float(place), row[f"{name}_ms"]) for place, row in enumerate(rows, 1) if row[f"{name}_ms"]]
+        chart.line(points, name)
+        for point in points:
+            chart.dot(*point, name)
     return chart.svg()

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from reports import sections_figures, sections_run, sections_verdict
+from reports import sections_figures, sections_load, sections_run, sections_verdict
 from reports.page import page
 from reports.summary import LONG
 
@@ -43,7 +43,7 @@ def _page(summary: dict[str, Any], rows: int) -> str:
         sections_verdict.not_shown(summary),
         sections_verdict.gates(summary),
         sections_run.conformance(summary),
-        sections_run.load(summary),
+        sections_load.load(summary),
         sections_figures.latency(summary),
         sections_figures.traffic(summary),
         sections_figures.limits(summary),

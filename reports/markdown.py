@@ -9,6 +9,10 @@ from reports.text import answered, asked
 JOB_SUMMARY: Final = 1024 * 1024  # bytes that GitHub takes for a step's summary
 COMMENT: Final = 65_536  # characters that GitHub takes for a comment
 MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "not-exercised": "▫️"}
+PHASES: Final = (
+    ("due_per_s", "due /s"), ("answered_per_s", "answered /s"), ("p50_ms", "p50 ms"), ("p99_ms", "p99 ms"),
+    ("errors", "errors"),
+)  # fmt: skip
 WITNESS_ROWS: Final = (20, 10, 4, 2, 0)  # exchanges shown of each witness: as many as fit
 
 
@@ -23,8 +27,8 @@ def render(summary: dict[str, Any], longest: int = JOB_SUMMARY) -> str:
 
 
 def _page(summary: dict[str, Any], rows: int) -> str:
-    parts = [_head(summary), _failures(summary, rows), _gates(summary), _rules(summary), _latency(summary)]
-    parts += [_missing(summary), _again(summary)]
+    parts = [_head(summary), _failures(summary, rows), _gates(summary), _found(summary), _rules(summary)]
+    parts += [_latency(summary), _missing(summary), _again(summary)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -100,6 +104,23 @@ def _told(rule: dict[str, Any]) -> str:
         return f"{excuse(rule)}: {rule['message']}"
     hint = rule["hint"] if rule["status"] in ("inconclusive", "not-exercised") else ""
     return f"{rule['message']} {hint}".strip()
+
+
+def _found(summary: dict[str, Any]) -> list[str]:
+    """What the load found out: capacity, recovery, drift; and the phases that it is told from."""
+    told = summary["load"]
+    lines = [f"- {as_markdown(sentence, 600)}" for sentence in told.get("findings", [])]
+    rows = [
+        [as_markdown(row["phase"], 60), *(_rounded(row[name]) for name, _ in PHASES)] for row in told.get("phases", [])
+    ]
+    head = ["phase", *(title for _, title in PHASES)]
+    data = table(head, rows, "l" + "r" * len(PHASES)) if len(rows) > 1 else []
+    parts = [["## What the load found"], lines, data]
+    return "\n\n".join("\n".join(part) for part in parts if part).split("\n") if lines or data else []
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _latency(summary: dict[str, Any]) -> list[str]:

@@ -24,19 +24,6 @@ def conformance(summary: Summary) -> str:
     return section("conformance", "Conformance scenarios", f"<p>{as_html(counts)}</p>{cards}{skipped}")
 
 
-def load(summary: Summary) -> str:
-    """What the load stage says it did: how often each scenario made the occasion it is there for."""
-    told = summary["load"]
-    rows = [
-        [as_html(name), as_html(", ".join(f"{count:,} {what}" for what, count in of.items()), 600)]
-        for name, of in told.get("done", {}).items()
-        if of
-    ]
-    notes = "".join(f"<li>{as_html(note, 600)}</li>" for note in told.get("notes", []))
-    body = table(["scenario", "occasions made"], rows, "ll", "What each scenario of the load did")
-    return section("load", "Load scenarios", body + (f"<ul>{notes}</ul>" if notes else ""))
-
-
 def coverage(summary: Summary) -> str:
     """Which kinds of request were sent, and what they were answered with."""
     rows = [

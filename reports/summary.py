@@ -28,6 +28,9 @@ LONG: Final = 600  # characters of a sentence of ours, which may quote a target 
 COMMAND: Final = 4000  # characters of a command line, which is of no use when cut
 FAILURES_SHOWN: Final = 40
 LISTED: Final = 60  # entries of what a stage tells about itself
+PHASE_FIGURES: Final = (
+    "seconds", "due_per_s", "sent_per_s", "answered_per_s", "p50_ms", "p99_ms", "max_ms", "errors",
+)  # fmt: skip
 
 Summary = dict[str, Any]
 
@@ -226,10 +229,18 @@ def _conformance(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(told: dict[str, Any]) -> dict[str, Any]:
-    """What the load stage says it did: occasions of each scenario, notes, how it ended; not which users it took."""
-    names = ("ended", "done", "notes", "findings", "phases", "lost")
+    """What the load stage says it did: occasions of each scenario, notes, how it ended, and what it found out."""
+    names = ("ended", "done", "notes", "findings", "lost")
     kept: dict[str, Any] = _cleaned({name: told[name] for name in names if name in told})
-    return kept
+    phases = [_phase(one) for one in told.get("phases", [])[:LISTED]]
+    return kept | ({"phases": phases} if phases else {})
+
+
+def _phase(told: dict[str, Any]) -> dict[str, Any]:
+    """A phase's name and figures; None for what it does not say."""
+    figures = {name: told.get(name) for name in PHASE_FIGURES}
+    known = {name: value if type(value) in (int, float) else None for name, value in figures.items()}
+    return {"phase": visible(told.get("phase", ""), 120), **known}
 
 
 def _cleaned(value: Any, depth: int = 4) -> Any:

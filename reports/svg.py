@@ -8,7 +8,7 @@ from typing import Final
 from reports.escape import as_html
 
 WIDTH, HEIGHT = 520, 230  # two charts side by side on a desktop; one fills a phone, with larger letters
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 34
 Point = tuple[float, float]
 
 

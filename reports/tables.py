@@ -26,6 +26,7 @@ def tables(summary: dict[str, Any]) -> dict[str, Rows]:
         "rate_scopes": rate.get("scopes", []),
         "rate_windows": rate.get("series", []),
         "challenge_fill": challenges.get("fill", []),
+        "phases": summary["load"].get("phases", []),
         "workers": summary["history"]["workers"],
     }
     return {name: [_flat(row) for row in rows] for name, rows in found.items() if rows}

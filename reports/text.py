@@ -23,6 +23,7 @@ def render(summary: dict[str, Any]) -> str:
         if rule["status"] == "fail":
             lines += ["", *failure_lines(rule)]
     lines += ["", *(f"{rule['status']:<13}  {rule['rule']}: {rule['message']}" for rule in summary["rules"])]
+    lines += [f"found: {sentence}" for sentence in summary["load"].get("findings", [])]
     lines += [f"missing: {gap}" for gap in summary["history"]["gaps"]]
     lines += [f"gate {gate['metric']}: {gate['status']}, {gate.get('message', '')}" for gate in summary["gates"]]
     return "\n".join(visible(line, COMMAND) for line in lines) + "\n"

@@ -209,7 +209,20 @@ def extra(kind: str) -> dict[str, dict[str, Any]]:
     failure = {"nodeid": "test_access.py::test_key", "message": text, "curl": f"curl -H '{text}'", "rerun": "stepup …"}
     failed = [failure] if kind in ("failing", "hostile") else []
     told = {"passed": 1200, "failed": len(failed), "skipped": 3, "cases": 1203 + len(failed), "failures": failed}
-    return {"conformance": told, "load": {"done": {"idempotency": {"bursts": 300}}, "notes": [text], "deals": [{}]}}
+    load = {"done": {"idempotency": {"bursts": 300}}, "notes": [text], "deals": [{}], "phases": phases(text)}
+    sentence = "capacity: 300 requests a second were held, 450 were not: 2 % of the answers were errors"
+    return {"conformance": told, "load": {**load, "findings": [text if kind == "hostile" else sentence]}}
+
+
+def phases(name: str) -> list[dict[str, Any]]:
+    """Steps of a search in the order in which they were made, and one of another name that says nothing else."""
+    figures = {"seconds": 3.0, "sent_per_s": 200.0, "p50_ms": 2.1, "max_ms": 80.0, "errors": 0}
+    rates = {200.0: 14.0, 450.0: 90.0, 300.0: 20.0}
+    steps = [
+        {**figures, "phase": f"step {n}", "due_per_s": rate, "answered_per_s": rate * 0.9, "p99_ms": p99}
+        for n, (rate, p99) in enumerate(rates.items(), 1)
+    ]
+    return [*steps, {"phase": name, "p50_ms": name}]
 
 
 def write_all(folder: Path) -> None:

@@ -120,9 +120,11 @@ def test_any_part_of_any_file_may_be_strange(run: Path, name: str, monkeypatch: 
     told = json.loads((run / name).read_text())
     if name == "verdicts.json":
         told["verdicts"] = told["verdicts"][:5]
+    if name == "load.json":
+        told["phases"] = told["phases"][:1]
     if name == "run.json":
         told["pool"] = told["pool"][:2]
-    for strange in list(changed(told, random.Random(1)))[:: 3 if name == "run.json" else 1]:
+    for strange in list(changed(told, random.Random(1)))[:: 5 if name == "run.json" else 2]:
         (run / name).write_text(json.dumps(strange))
         (code,) = report_folder(run)  # which one it is depends on the part
         assert code in ExitCode
