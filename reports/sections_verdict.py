@@ -10,6 +10,7 @@ from reports.text import answered, asked
 from reports.timeline import timeline
 
 Summary = dict[str, Any]
+GLANCE, NAMED, BRIEF = 4, 6, 240  # rows of a kind, names in a row and characters of a sentence on the first screen
 OUTCOMES: Final = (("ok", "success"), ("refused", "refused"), ("unknown", "no answer or server error"))
 
 
@@ -31,8 +32,33 @@ def hero(summary: Summary) -> str:
         f'<p class="sentence">{as_html(outcome["sentence"], 1000)}</p></div>{partial}{known}'
         f'<p class="where"><code>{as_html(run["target"], 400)}</code> '
         f'<time datetime="{as_html(started)}">{as_html(day(started))}</time></p>'
-        f"{_tiles(summary, outcome, history)}</header>\n"
+        f"{_tiles(summary, outcome, history)}{_glance(summary)}</header>\n"
     )
+
+
+def _glance(summary: Summary) -> str:
+    """What failed with its witness in a sentence, the gates, and what was not shown: a line or a few for each."""
+    failed = [rule for rule in summary["rules"] if rule["status"] == "fail"]
+    unshown = [rule["rule"] for rule in summary["rules"] if rule["status"] in ("inconclusive", "not-exercised")]
+    rows = [("Failed", _brief_failure(rule)) for rule in failed[:GLANCE]]
+    if len(failed) > GLANCE:
+        rows.append(("", f'<a href="#failures">and {len(failed) - GLANCE} more</a>'))
+    rows += [(f"Gate {'kept' if gate.get('status') == 'pass' else 'missed'}", _brief_gate(gate))
+             for gate in sorted(summary["gates"], key=lambda gate: gate.get("status") == "pass")[:GLANCE]]  # fmt: skip
+    if unshown:
+        more = f" and {len(unshown) - NAMED} more" if len(unshown) > NAMED else ""
+        rows.append(("Not shown", f'<a href="#not-shown">{as_html(", ".join(unshown[:NAMED]), 400)}{more}</a>'))
+    lines = "".join(f"<div><dt>{name}</dt><dd>{told}</dd></div>" for name, told in rows)
+    return f'<dl class="glance">{lines}</dl>' if lines else ""
+
+
+def _brief_failure(rule: dict[str, Any]) -> str:
+    name = as_html(rule["rule"])
+    return f'<a href="#rule-{name}">{name}</a> {as_html(rule["message"], BRIEF)}'
+
+
+def _brief_gate(gate: dict[str, Any]) -> str:
+    return f'<a href="#gates">{as_html(gate["metric"])}</a> {as_html(gate.get("message", ""), BRIEF)}'
 
 
 def _tiles(summary: Summary, outcome: dict[str, Any], history: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def failure_lines(rule: dict[str, Any]) -> list[str]:
 
 def timeline_lines(witness: list[dict[str, Any]]) -> list[str]:
     """A line an exchange in order of sending: when, who, what, and what came back; both ends of a long witness."""
-    told = witness if len(witness) <= TOLD else [*witness[: TOLD // 2], {}, *witness[-TOLD // 2 :]]
+    told = witness if len(witness) <= TOLD + 1 else [*witness[: TOLD // 2], {}, *witness[-TOLD // 2 :]]
     start = min((one.get("sent_ms", 0.0) for one in witness), default=0.0)
     return [_line(one, start) if one else f"    … {len(witness) - TOLD:,} more exchanges" for one in told]
 

@@ -142,3 +142,26 @@ def test_html_stays_small_when_every_rule_fails_with_long_texts(runs: dict[str, 
 def test_html_of_a_partial_run_says_so(runs: dict[str, Made]) -> None:
     assert "This run is partial" in html.render(runs["partial"].summary)
     assert "This run is partial" not in html.render(runs["passing"].summary)
+
+
+def test_the_first_screen_names_failures_gates_and_what_was_not_shown(runs: dict[str, Made]) -> None:
+    head = html.render(runs["failing"].summary).partition("</header>")[0]
+    told = re.findall(
+        r"<dt>(.*?)</dt><dd><a href=\"#(.*?)\">(.*?)</a> ?(.*?)</dd>", head.partition('class="glance"')[2]
+    )
+    assert told == [
+        ("Failed", "rule-idempotent-concurrent", "idempotent-concurrent", "2 overlapping calls of user 7 on AUTHY with "
+         "ref &#x27;order-77&#x27; got c-1 and c-2. 3 more such violations."),
+        ("Failed", "rule-rate-limit-upper", "rate-limit-upper",
+         "51 requests were admitted within 0.157 s, where 50 in 1 s may be."),
+        ("Failed", "rule-unauthorised-challenge", "unauthorised-challenge", "a 401 came without WWW-Authenticate"),
+        ("Gate missed", "gates", "error_rate", "2.0 %, at most 1.0 %"),
+        ("Gate kept", "gates", "latency_p99", "18.2 ms, at most 50 ms"),
+        ("Not shown", "not-shown", "ref-retention, settled-token", ""),
+    ]  # fmt: skip
+
+
+def test_a_witness_of_one_more_than_is_shown_is_shown_whole() -> None:
+    (broken,) = [one for one in verdicts_failing() if one.rule == "rate-limit-upper"]
+    assert len(text.timeline_lines(broken.witness[:13])) == 13
+    assert text.timeline_lines(broken.witness[:14])[6] == "    … 2 more exchanges"
