@@ -100,7 +100,8 @@ def html(rows: Rows, notes: list[str]) -> str:
         f'<p class="sentence">The last: {as_html(last["title"])}, {as_html(day(last["started"]))}.</p></div></header>'
     )
     keys = legend((("p50", "median"), ("p99", "99th percentile")))
-    body = section("latency", "Latency", chart("Latency from run to run, from the schedule", _latency(rows), "", keys))
+    figure = chart("Latency from run to run, from the schedule", _latency(rows), _latency_table(rows), keys)
+    body = section("latency", "Latency", figure)
     body += section("rules", "Broken rules", _matrix(rows))
     body += section(
         "runs",
@@ -138,6 +139,11 @@ def _latency(rows: Rows) -> str:
         for place, row in known:
             picture.dot(place, row[name], name)
     return picture.svg()
+
+
+def _latency_table(rows: Rows) -> str:
+    cells = [[as_html(day(row["started"])), *(number(row[name], 3) for name in POINTS)] for row in rows]
+    return table(("started", "p50 ms", "p99 ms"), cells, "lrr", "Latency from run to run")
 
 
 def _matrix(rows: Rows) -> str:

@@ -48,6 +48,9 @@ def test_every_form_is_written(folder: Path, tmp_path: Path) -> None:
     page = (tmp_path / "trend.html").read_text()
     assert "<h1>4 runs</h1>" in page
     assert page.count('<circle class="dot') == 6
+    behind = page.partition("Table: Latency from run to run")[2].partition("</table>")[0]
+    assert behind.count("<tr>") == 5
+    assert '<td>2026-01-06 10:00:00 UTC</td><td class="n">-</td>' in behind
     assert (tmp_path / "trend.md").read_text().count("\n|") == 6
 
 
