@@ -56,6 +56,7 @@ def _load_flags(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Serve Locust's own web page on this loopback port; ends with Ctrl-C."),
         click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario of the plan. Repeatable."),
         click.option("--fast-http", is_flag=True, help="Send with Locust's FastHttpUser instead of the lean client."),
+        click.option("--locust-reports", is_flag=True, help="Also keep Locust's own CSV and HTML reports, DIR/locust."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -311,6 +312,8 @@ def _load_arguments(flags: dict[str, Any]) -> tuple[str, ...]:
         given += ["--web-ui", str(flags["web_ui"])]
     if flags.get("fast_http"):
         given.append("--fast-http")
+    if flags.get("locust_reports"):
+        given.append("--locust-reports")
     for name in flags.get("scenario", ()):
         given += ["--scenario", name]
     return tuple(given)

@@ -7,8 +7,10 @@ from typing import Any, Final
 from locust.env import Environment
 
 from harness.errors import ExitCode, HarnessError
+from harness.redact import Redactor
 from scenarios.load import green
 from scenarios.load.conclusions import conclusions
+from scenarios.load.locust_reports import LocustReports
 from scenarios.load.part import Deal
 from scenarios.load.process import LoadProcess, shard
 from scenarios.load.progress import Progress, say, write_facts
@@ -43,6 +45,7 @@ class Alone:
         """Run the plan to its end, or until a signal; with Locust's page, go on until a signal."""
         page = serve_page(self._environment, self._setup.options.web_ui)
         connections = self._setup.plan.connections
+        reports = follow(self._environment, self._setup)
         try:
             self._deal()  # not left to the event: what an event's listener raises would be lost
             self._runner.start(connections, spawn_rate=connections)
@@ -58,6 +61,8 @@ class Alone:
         finally:
             self._process.close()
         self._results[-1:] = [self._process.result()]  # with what closing the shard has shown
+        if reports is not None:
+            reports.write()
         return conclude(self._setup, self._deals, self._results, interrupted=self._stop.is_set(), lost={})
 
     def _deal_again(self, **_: Any) -> None:
@@ -103,6 +108,13 @@ def serve_page(environment: Any, port: int | None) -> Any:
     page = environment.create_web_ui(LOOPBACK, port)
     say(f"Locust's page: http://{LOOPBACK}:{port}/")
     return page
+
+
+def follow(environment: Any, setup: Setup) -> LocustReports | None:
+    """Locust's own reports of a load that now begins, None where they were not asked for."""
+    if not setup.options.locust_reports:
+        return None
+    return LocustReports(environment, setup.folder.path, Redactor(setup.profile.secrets()))
 
 
 def conclude(

@@ -9,7 +9,7 @@ from harness.errors import ExitCode, HarnessError
 from scenarios.load import green
 from scenarios.load.clock import boot_id, now
 from scenarios.load.courier import Collector
-from scenarios.load.engine import LOOPBACK, conclude, make_environment, serve_page, stop_event
+from scenarios.load.engine import LOOPBACK, conclude, follow, make_environment, serve_page, stop_event
 from scenarios.load.messages import (
     CLOCK,
     CLOSE,
@@ -67,6 +67,7 @@ class Master:
     def run(self) -> ExitCode:
         """Get the workers together, run the plan to its end or until a signal, and end the workers."""
         page = serve_page(self._environment, self._setup.options.web_ui)
+        reports = follow(self._environment, self._setup)
         try:
             self._gather()
             if self._stop.is_set():
@@ -85,6 +86,8 @@ class Master:
             progress.stop()
         finally:
             self._end_workers()
+        if reports is not None:
+            reports.write()
         return self._conclude()
 
     def _conclude(self) -> ExitCode:

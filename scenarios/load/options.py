@@ -26,6 +26,7 @@ class Options:
     web_ui: int | None = None
     scenarios: tuple[str, ...] = ()
     fast_http: bool = False
+    locust_reports: bool = False
     listen: Address | None = None
     join: Address | None = None
 
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", dest="scenarios", action="append", default=[], metavar="NAME", help="only this one; repeatable"
     )
     parser.add_argument("--fast-http", action="store_true", help="send with Locust's FastHttpUser")
+    parser.add_argument("--locust-reports", action="store_true", help="keep Locust's own CSV and HTML reports as well")
     parser.add_argument(
         "--master", dest="listen", type=_address, metavar="HOST:PORT",
         help="wait here for --processes workers of other hosts",
