@@ -77,7 +77,8 @@ def cli() -> None:
       stepup explain                      the rules; `stepup explain RULE` for one of them
 
     Exit codes: 0 pass, 1 a rule failed, 2 wrong use or configuration, 3 only a gate missed, 4 a required rule not
-    decided, 5 the target could not be tested, 70 a defect of this harness, 130 interrupted.
+    decided, 5 the target could not be tested, 70 a defect of this harness, 130 interrupted; of several that apply, the
+    first of 70, 2, 1, 130, 5, 4, 3, 0: `stepup explain exit-codes`.
     """
 
 

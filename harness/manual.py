@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import MEANING
+from harness.errors import MEANING, PRECEDENCE
 
 FILES: Final = {"profile": "profile.schema.json", "users": "users.schema.json", "plan": "plan.schema.json"}
 TOPICS: Final = (*FILES, "exit-codes")
 
 
 def topic_rows(topic: str) -> list[tuple[str, str, str]]:
-    """Rows of (name, valid values, what it says) for a topic of `TOPICS`."""
+    """Rows of (name, valid values, what it says) for a topic of `TOPICS`; exit codes in order of precedence."""
     if topic == "exit-codes":
-        return [(str(int(code)), code.name.lower(), says) for code, says in MEANING.items()]
+        return [(str(int(code)), code.name.lower(), MEANING[code]) for code in PRECEDENCE]
     schema = json.loads((Path(__file__).parent / FILES[topic]).read_text(encoding="utf-8"))
     return _rows(schema, schema, "")
 

@@ -129,6 +129,8 @@ def show_topic(name: str) -> None:
     for row in topic_rows(name):
         table.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(table)
+    if name == "exit-codes":
+        say("Where several apply, the one that stands first here is the exit code.")
 
 
 def show_rule(name: str) -> None:

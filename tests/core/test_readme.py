@@ -4,16 +4,18 @@ import re
 
 from harness.cli import cli
 from harness.config import schema
-from harness.errors import MEANING
+from harness.errors import MEANING, ExitCode
 from harness.manual import FILES, TOPICS, topic_rows
 from harness.spec import spec_path
 
 README = (spec_path().parent / "README.md").read_text(encoding="utf-8")
 
 
-def test_exit_codes_are_those_of_the_harness() -> None:
-    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", README, re.M))
-    assert rows == {str(int(code)): says for code, says in MEANING.items()}
+def test_exit_codes_are_those_of_the_harness_in_order_of_precedence() -> None:
+    rows = [(code, says) for code, _, says in topic_rows("exit-codes")]
+    assert re.findall(r"^\| (\d+) \| (.+) \|$", README, re.M) == rows
+    assert {int(code) for code, _ in rows} == set(MEANING) == set(ExitCode)
+    assert f"first of {', '.join(code for code, _ in rows)}:" in " ".join((cli.help or "").split())
 
 
 def test_every_verb_and_flag_it_names_exists() -> None:
