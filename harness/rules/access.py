@@ -33,13 +33,25 @@ POOL_LACKS: Final = "The credentials pool has no user for it; see `stepup explai
     family="who may",
     severity="must",
     scope="exchange",
-    statement="Without a valid token and a valid api-key, both and once each, no challenge is issued.",
+    statement="Without a valid token and a valid api-key no challenge is issued.",
     source=SECURITY,
-    advice="Check both credentials before anything else, compare them as a whole and exactly, and take two of a kind "
-    "for none.",
+    advice="Check both credentials before anything else, and compare them as a whole and exactly.",
 )
 def auth_required(history: History, profile: Profile) -> Finding:
     return by_intent(history, profile, "auth-required")
+
+
+@rule(
+    "credentials-once",
+    family="who may",
+    severity="should",
+    scope="exchange",
+    statement="Two different tokens or two different api-keys in one request are refused, whichever of them is valid.",
+    source="RFC 9110, section 5.3: no sender may repeat these headers, and what a recipient makes of it is left open",
+    advice="A gateway may check the first of two and the service act on the last: take two of a kind for none.",
+)
+def credentials_once(history: History, profile: Profile) -> Finding:
+    return by_intent(history, profile, "credentials-once")
 
 
 @rule(

@@ -19,6 +19,7 @@ PLAIN_REF: Final = re.compile(r"[A-Za-z0-9._:~+/=-]+(?: +[A-Za-z0-9._:~+/=-]+)*"
 UNDECLARED_REF: Final = 36  # characters of a UUID: what any target takes that does not say how much it takes
 LARGE_HEAD: Final = 8_000  # bytes; a gateway may refuse more
 LONG_SEGMENT: Final = 200  # characters; a gateway may refuse more
+_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _CHUNKED: Final = re.compile(rb"([0-9A-Fa-f]+(;[^\r\n]*)?\r\n.*\r\n)*0\r\n\r\n", re.DOTALL)
 # Headers that ask a server for something besides the operation; it may refuse them.
 ASKING: Final = ("expect", "upgrade", "te", "trailer", "range", "if-match", "if-none-match", "content-encoding",
@@ -62,7 +63,7 @@ def _segment(segment: str, draft: Draft, profile: Profile) -> Iterator[str]:
     name = decoded.decode("utf-8", "replace")
     if "/" in bare or b"/" in decoded or name in (".", ".."):
         yield "path-odd" if _resolved(name) in SPEC.channels else "path-missed"
-    elif len(bare) > LONG_SEGMENT or not bare.isascii() or b"\0" in decoded:
+    elif len(bare) > LONG_SEGMENT or not bare.isascii() or _CONTROL.search(decoded):
         yield "path-missed"  # gateways refuse these before any service sees a segment
     elif re.search(r"[^!-~]", bare):
         yield "http-broken"

@@ -9,9 +9,9 @@ from harness.profile import Profile
 NAMING: Final = (
     "http-broken",
     "path-missed", "path-odd", "channel-empty", "method-unknown", "method-other",
-    "key-missing", "key-empty", "key-unknown", "key-twice",
-    "token-missing", "token-empty", "token-unknown", "token-malformed", "token-scheme", "token-part", "token-twice",
-    "token-logged-out", "key-foreign", "token-impersonator",
+    "key-missing", "key-empty", "key-unknown",
+    "token-missing", "token-empty", "token-unknown", "token-malformed", "token-scheme", "token-part",
+    "token-logged-out", "key-foreign", "token-impersonator", "key-twice", "token-twice",
     "channel-unknown", "channel-slash", "channel-encoded",
     "ref-twice", "ref-odd",
     "body-sent", "accept-odd", "query-sent", "http-legal",

@@ -77,7 +77,7 @@ def code(name: str) -> dict[str, Any]:
         ({**STRANGER, "status": 500}, ["no-server-error"]),
         ({"intent": "key-missing", "key": -1, "status": 400, "body": {"message": "no key"}}, []),
         ({"intent": "key-missing", "key": -1, "status": 400, "body": FIELD}, ["auth-first"]),
-        ({"intent": "key-twice", "status": 200}, ["auth-required"]),
+        ({"intent": "key-twice", "status": 200}, ["credentials-once"]),
         ({"intent": "key-foreign", "key": 1, "status": 401}, ["tenant-isolation"]),
         ({"intent": "token-scheme"}, ["auth-required"]),
         # Channels.

@@ -53,7 +53,7 @@ class KeyOfAnyTenant(OtherAccess):
             super().check(login, login.programme)
 
 
-@fault("key-twice-served", "of two keys the last one is taken, where the gateway took the first", "auth-required")
+@fault("key-twice-served", "of two keys the last one is taken, where the gateway took the first", "credentials-once")
 class KeyTwiceServed(OtherAccess):
     class Checks(Access):
         def login(self, request: Request) -> Login:

@@ -23,6 +23,7 @@ JUDGED_HERE: Final = (
     "bad-request-names-field",
     "method-not-allowed",
     "broken-http-refused",
+    "credentials-once",
     "channel-enum",
     "channel-registered",
     "channel-supported",
@@ -92,6 +93,8 @@ def blame(kind: Kind, profile: Profile) -> str:
         return _without_credentials(told, profile)
     if served(told) and told.channel == OTHER and told.intent not in OTHER_SPELLING:
         return "channel-enum"
+    if rule_of(told.intent) == "credentials-once":
+        return "" if allows(told.allowed, told.status, told.code) or is_limit(told) else "credentials-once"
     if allows(told.allowed, told.status, told.code):
         return _misnamed_channel(told)
     if is_limit(told):
