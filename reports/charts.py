@@ -139,17 +139,17 @@ def challenge_fill(told: dict[str, Any]) -> str:
     fill = told["fill"]
     if not any(bar["scopes"] for bar in fill):
         return ""
-    high = max(bar["scopes"] for bar in fill)
+    high, bound = max(bar["scopes"] for bar in fill), told["bound"]
     chart = Chart(
         "Challenges in the fullest window",
-        f"{told['full']} {told['scope']}s reached {told['count']}, {told['over']} went beyond",
+        f"{told['full']} {told['scope']}s reached {bound}, {told['over']} went beyond",
         x_scale(0.5, fill[-1]["to"] + 0.5),
         y_scale(0, high * 1.1),
     )
     chart.y_axis([tick for tick in nice(0, chart.y.high, 4) if tick == int(tick)], f"{told['scope']}s")
     chart.x_axis([tick for tick in nice(1, fill[-1]["to"], 8) if tick == int(tick)], "challenges")
     for bar in fill:
-        style = "over" if bar["to"] > told["count"] else "full" if bar["to"] == told["count"] else "within"
+        style = "over" if bar["to"] > bound else "full" if bar["to"] == bound else "within"
         chart.bar(bar["from"] - 0.5, bar["to"] + 0.5, bar["scopes"], style, gap=3)
     return chart.svg()
 

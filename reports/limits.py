@@ -31,11 +31,15 @@ AGES: Final = (
 )  # fmt: skip
 
 
-def rate_bound(limit: RateLimit) -> int:
-    """The most requests that the declared algorithm admits within one window's length, wherever it begins."""
+def rate_bound(limit: RateLimit, hosts: int = 1) -> int:
+    """The most requests that the declared algorithm admits within one window's length, wherever it begins.
+
+    A counter that weighs the window before admits, like fixed windows, up to twice its count: all of it at the end of
+    one window, and again as much while the weight of that falls to nothing. Each of `hosts` may count by itself.
+    """
     if limit.algorithm == "token-bucket":
-        return limit.bucket + limit.count
-    return 2 * limit.count if limit.algorithm == "fixed-window" else limit.count
+        return (limit.bucket + limit.count) * hosts
+    return (limit.count if limit.algorithm == "sliding-window" else 2 * limit.count) * hosts
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _most(scope: Values, count: Values) -> pd.Series:
     return pd.Series(count).groupby(scope).max()
 
 
-def rate_seen(pushes: Coded, limit: RateLimit | None) -> dict[str, Any] | None:
+def rate_seen(pushes: Coded, limit: RateLimit | None, hosts: int = 1) -> dict[str, Any] | None:
     """The declared rate limit, the fullest window of each scope, and of the busiest scope over time; None: undeclared.
 
     `scopes`: `scope`, `most`, `admitted`, `refused`, fullest first. `series`: `at_s`, `most`, `refused`.
@@ -158,7 +162,7 @@ def rate_seen(pushes: Coded, limit: RateLimit | None) -> dict[str, Any] | None:
         "window_ms": limit.window_ns / MS,
         "algorithm": limit.algorithm,
         "scope": limit.scope,
-        "bound": rate_bound(limit),
+        "bound": rate_bound(limit, hosts),
         "scopes_in_all": len(table),
         "refused": int(refused.sum()),
         "scopes": table.head(SCOPES_SHOWN).to_dict("records"),
@@ -188,7 +192,7 @@ def _series(ends: Values, count: Values, turned: Values) -> list[dict[str, Any]]
     return [{"at_s": float(t), "most": int(m), "refused": int(r)} for t, m, r in zip(at, most, lost, strict=True)]
 
 
-def challenges_seen(pushes: Coded, limit: ChallengeLimit | None) -> dict[str, Any] | None:
+def challenges_seen(pushes: Coded, limit: ChallengeLimit | None, hosts: int = 1) -> dict[str, Any] | None:
     """The declared challenge limit and how full the fullest window of each user or programme got; None: undeclared.
 
     `fill`: `from`, `to` (challenges in the fullest window) and `scopes` (how many users or programmes).
@@ -197,16 +201,17 @@ def challenges_seen(pushes: Coded, limit: ChallengeLimit | None) -> dict[str, An
         return None
     scope = pushes.person if limit.scope == "user" else pushes.programme
     who, _, count = _fullest(pushes, scope, pushes.fresh, limit.window_ns)
-    most = _most(who, count).to_numpy(dtype=np.int64)
+    most, bound = _most(who, count).to_numpy(dtype=np.int64), limit.count * hosts
     return {
         "count": limit.count,
         "window_ms": limit.window_ns / MS,
         "scope": limit.scope,
         "scopes_in_all": len(most),
-        "full": int((most == limit.count).sum()),
-        "over": int((most > limit.count).sum()),
+        "bound": bound,
+        "full": int((most == bound).sum()),
+        "over": int((most > bound).sum()),
         "refused": int(pushes.limited.sum()),
-        "fill": _fill(most, limit.count),
+        "fill": _fill(most, bound),
     }
 
 

@@ -153,8 +153,9 @@ def _challenges(told: dict[str, Any] | None) -> str:
         if bar["scopes"]
     ]
     data = table(["challenges", f"{told['scope']}s"], rows, "rr", "Challenges in the fullest window")
+    hosts = f" by each of several hosts, {told['bound']:,} in all" if told["bound"] > told["count"] else ""
     note = (
-        f"Declared: {told['count']:,} for each {told['scope']} in {span(told['window_ms'])}. "
+        f"Declared: {told['count']:,} for each {told['scope']} in {span(told['window_ms'])}{hosts}. "
         f"{told['full']:,} of {told['scopes_in_all']:,} {told['scope']}s got them all, {told['over']:,} surely more; "
         f"{told['refused']:,} requests were refused with CHALLENGE_LIMIT_EXCEEDED."
     )

@@ -95,8 +95,8 @@ def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
     replays = limits.replays_seen(pushes)
     pushes = replace(pushes, ref=np.empty(0), id=np.empty(0))  # eight bytes an exchange, and no longer needed
     return {
-        "rate": limits.rate_seen(pushes, profile.rate),
-        "challenges": limits.challenges_seen(pushes, profile.challenges),
+        "rate": limits.rate_seen(pushes, profile.rate, profile.target.hosts),
+        "challenges": limits.challenges_seen(pushes, profile.challenges, profile.target.hosts),
         "replays": replays,
     }
 

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from harness.profile import ChallengeLimit, RateLimit
-from reports import frames, notable
+from reports import frames, notable, sections_figures
 from reports.limits import challenges_seen, coded, rate_bound, rate_seen, replays_seen
 from tests.history_files import make_history
 
@@ -73,7 +73,20 @@ def test_the_fullest_window_is_that_of_an_exhaustive_search() -> None:
 def test_bounds_follow_the_algorithm() -> None:
     assert rate_bound(RateLimit(10, SECOND)) == 10
     assert rate_bound(RateLimit(10, SECOND, "fixed-window")) == 20
+    assert rate_bound(RateLimit(10, SECOND, "sliding-window-counter")) == 20
     assert rate_bound(RateLimit(10, SECOND, "token-bucket", burst=4)) == 14
+    assert rate_bound(RateLimit(10, SECOND), hosts=3) == 30
+
+
+def test_hosts_that_count_by_themselves_give_as_much_more() -> None:
+    rows: Rows = [{"t": [n, n + 1], "id": str(n)} for n in range(4)]
+    limit, pushes = ChallengeLimit(2, SECOND, scope="user"), coded(*make_history(rows))
+    one, two = challenges_seen(pushes, limit), challenges_seen(pushes, limit, hosts=2)
+    assert one is not None
+    assert two is not None
+    assert (one["bound"], one["full"], one["over"]) == (2, 0, 1)
+    assert (two["count"], two["bound"], two["full"], two["over"]) == (2, 4, 1, 0)
+    assert "2 for each user in 1 s by each of several hosts, 4 in all." in sections_figures._challenges(two)
 
 
 def test_a_series_shows_the_fullest_window_and_the_refusals_of_each_step() -> None:
