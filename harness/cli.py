@@ -166,16 +166,25 @@ def report(folder: Path, quiet: bool) -> None:
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--baseline", "baselines", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
+              help="Compare all of RUN... with this earlier run. Repeatable.")  # fmt: skip
 @click.option("--tolerance", type=float, help="The share by which a figure may worsen. Default: 0.05, five per cent.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as a page.")
 @click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as Markdown.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE",
               help="Compare nothing; keep the figures of these runs as a baseline for later.")  # fmt: skip
-def compare(runs: tuple[Path, ...], tolerance: float | None, save: Path | None, **forms: Path | None) -> None:
+def compare(
+    runs: tuple[Path, ...], baselines: tuple[Path, ...], tolerance: float | None, save: Path | None,
+    **forms: Path | None,
+) -> None:  # fmt: skip
     """Compare the last RUN with the ones before it, each a run folder or a baseline file.
 
     Tells which verdicts and figures differ, with confidence intervals: nothing is called slower without evidence. Ends
     with exit code 3 when a figure has worsened by more than the tolerance, with 1 when a rule fails that did not.
+
+    \b
+      stepup compare EARLIER RUN                        two runs
+      stepup compare --baseline A --baseline B RUN...   several on each side: their noise is measured
     """
     from harness.screen import say
     from reports.commands import compare_runs, save_baseline
@@ -184,7 +193,8 @@ def compare(runs: tuple[Path, ...], tolerance: float | None, save: Path | None, 
     if save is not None:
         lines, code = save_baseline(list(runs), save), ExitCode.PASS
     else:
-        lines, code = compare_runs(list(runs), TOLERANCE if tolerance is None else tolerance, **forms)
+        allowed = TOLERANCE if tolerance is None else tolerance
+        lines, code = compare_runs(list(runs), allowed, baselines=baselines, **forms)
     for line in lines:
         say(line)
     raise SystemExit(int(code))

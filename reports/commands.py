@@ -6,29 +6,37 @@ from pathlib import Path
 from harness.errors import ExitCode, HarnessError
 from reports import compare_forms, trend
 from reports.compare import TOLERANCE, compare
-from reports.figures import baseline, read_figures
+from reports.figures import Figures, baseline, read_figures
 
 
 def compare_runs(
     paths: list[Path],
     tolerance: float = TOLERANCE,
     *,
+    baselines: tuple[Path, ...] = (),
     html: Path | None = None,
     markdown: Path | None = None,
 ) -> tuple[list[str], ExitCode]:
-    """Compare the last of `paths` with all before it, each a run folder or a baseline file; lines and exit code."""
-    if len(paths) < 2:
+    """Compare runs with earlier ones, each a run folder or a baseline file; lines and exit code.
+
+    With `baselines`, these are the earlier ones; without, all of `paths` but the last.
+    """
+    earlier, later = (list(baselines), paths) if baselines else (paths[:-1], paths[-1:])
+    if not earlier or not later:
         raise HarnessError("compare: one run cannot be compared", hint="stepup compare EARLIER [EARLIER…] RUN")
     if not 0 <= tolerance <= 10:
         raise HarnessError(f"--tolerance {tolerance}: must be from 0 to 10", hint="0.05 is five per cent.")
-    before = [run for path in paths[:-1] for run in read_figures(path)]
-    after = read_figures(paths[-1])
-    if not before or not after:
-        raise HarnessError(f"baseline {paths[0]}: holds no run", hint="stepup compare --save FILE RUN [RUN…]")
-    comparison = compare(before, after[-1], tolerance)
+    comparison = compare(_runs_of(earlier), _runs_of(later), tolerance)
     write(html, compare_forms.html(comparison))
     write(markdown, compare_forms.markdown(comparison))
     return compare_forms.text_lines(comparison), comparison.code
+
+
+def _runs_of(paths: list[Path]) -> list[Figures]:
+    runs = [run for path in paths for run in read_figures(path)]
+    if not runs:
+        raise HarnessError(f"baseline {paths[0]}: holds no run", hint="stepup compare --save FILE RUN [RUN…]")
+    return runs
 
 
 def save_baseline(paths: list[Path], where: Path) -> list[str]:

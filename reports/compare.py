@@ -1,4 +1,4 @@
-"""Compares a run with one or more earlier ones: what a rule's verdict became, and which figures surely differ."""
+"""Compares runs with earlier ones: what a rule's verdict became, and which figures surely differ."""
 
 import math
 from collections.abc import Iterable
@@ -7,16 +7,21 @@ from statistics import NormalDist, mean, variance
 from typing import Final, Literal
 
 from harness.errors import ExitCode
-from reports.figures import Figure, Figures
+from reports.figures import SERVICE, Figure, Figures
 
 Claim = Literal["better", "worse", "no difference shown"]
 # The chance that any difference is claimed though there is none, over all figures of a comparison.
 FALSE_ALARM: Final = 0.01
 # How much a figure of the same service differs from run to run beyond what shows within a run, as a standard deviation
-# relative to its value; from three earlier runs on it is measured instead.
+# relative to its value; with enough runs it is measured instead.
 NOISE: Final = 0.01
+# Likewise of how long the service took itself: next to nothing but what the machine adds, which comes and goes by about
+# this part of how late the machine sends (0.2 and 0.3 of it over 20 and 16 runs of two services on a busy machine).
+SERVICE_NOISE: Final = 0.005
+COMES_AND_GOES: Final = 0.3
 TOLERANCE: Final = 0.05
-ENOUGH: Final = 3
+ENOUGH: Final = 2  # degrees of freedom, as three runs on one side have, from which on the noise is measured
+FIRST: Final = ("load", SERVICE)  # the figure that shows a slower service best: half of the false alarms may be its own
 SHARE_NOISE: Final = 0.0005  # likewise of an error rate, in absolute terms
 ORDER: Final = {"fail": 0, "inconclusive": 1, "not-exercised": 1, "pass": 2}
 
@@ -63,7 +68,7 @@ class Comparison:
     """The whole comparison. `obstacles` say why figures are not comparable; without figures nothing is claimed."""
 
     before: tuple[str, ...]
-    after: str
+    after: tuple[str, ...]
     tolerance: float
     noise_measured: bool
     obstacles: tuple[str, ...]
@@ -97,66 +102,98 @@ def _more(names: list[str], shown: int) -> str:
     return f" and {len(names) - shown} more" if len(names) > shown else ""
 
 
-def compare(before: list[Figures], after: Figures, tolerance: float = TOLERANCE) -> Comparison:
-    """Compare a run with the earlier runs of a baseline, of which the last one's verdicts count."""
+def compare(before: list[Figures], after: list[Figures], tolerance: float = TOLERANCE) -> Comparison:
+    """Compare runs with the earlier runs of a baseline; of each side the last one's verdicts count."""
     obstacles = tuple(_obstacles(before, after))
     pairs = [] if obstacles else _pairs(before, after)
-    # Every figure that is looked at is another chance of a false alarm, so each gets its part of it (Bonferroni).
-    z = NormalDist().inv_cdf(1 - FALSE_ALARM / 2 / max(len(pairs), 1))
     return Comparison(
         before=tuple(run.name for run in before),
-        after=after.name,
+        after=tuple(run.name for run in after),
         tolerance=tolerance,
-        noise_measured=len(before) >= ENOUGH,
+        noise_measured=len(before) + len(after) - 2 >= ENOUGH,
         obstacles=obstacles,
-        rules=tuple(_rules(before[-1], after)),
-        differences=tuple(_difference(old, new, z, tolerance) for old, new in pairs),
+        rules=tuple(_rules(before[-1], after[-1])),
+        differences=tuple(_difference(old, new, _quantile(new[0], pairs), tolerance) for old, new in pairs),
     )
 
 
-def _obstacles(before: list[Figures], after: Figures) -> Iterable[str]:
-    if any(run.plan != after.plan for run in before):
+def _quantile(one: Figure, pairs: "list[Pair]") -> float:
+    """The normal quantile for the interval of a figure: each that is looked at is another chance of a false alarm.
+
+    The first of them gets half of the chance, the others share the rest (Bonferroni, with weights).
+    """
+    others = sum(not _is_first(new[0]) for _, new in pairs)
+    part = 0.5 if _is_first(one) else 0.5 / others
+    return NormalDist().inv_cdf(1 - FALSE_ALARM * part / 2)
+
+
+def _is_first(one: Figure) -> bool:
+    return (one.group, one.metric) == FIRST
+
+
+def _obstacles(before: list[Figures], after: list[Figures]) -> Iterable[str]:
+    runs = [*before, *after]
+    if len({run.plan for run in runs}) > 1:
         yield "the runs had different plans"
-    if any(run.declared != after.declared for run in before):
+    if len({run.declared for run in runs}) > 1:
         yield "the profiles declare different limits or policies"
-    if not after.figures or not all(run.figures for run in before):
+    if not all(run.figures for run in runs):
         yield "a run has no load stage, or too short a one"
 
 
-def _pairs(before: list[Figures], after: Figures) -> list[tuple[list[Figure], Figure]]:
-    known = [{(one.group, one.metric): one for one in run.figures} for run in before]
-    keys = [(one.group, one.metric) for one in after.figures]
-    shared = [key for key in keys if all(key in run for run in known)]
-    now = {(one.group, one.metric): one for one in after.figures}
-    return [([run[key] for run in known], now[key]) for key in shared]
+Pair = tuple[list[Figure], list[Figure]]  # a figure of each earlier run, and of each later one
 
 
-def _difference(old: list[Figure], new: Figure, z: float, tolerance: float) -> Difference:
-    logs = new.kind != "share"
-    values = [_comparable(one)[0] for one in old]
-    value, error = _comparable(new)
-    between = _between(values, new.kind)
-    if len(old) < ENOUGH:
-        # Two runs do not show how much they differ by themselves; how disturbed each was says something of it.
-        between += mean(one.late**2 for one in (*old, new))
-    within = mean(_comparable(one)[1] ** 2 for one in old) / len(old) + error**2
-    spread = _student(z, len(old) - 1) * math.sqrt(within + between * (1 + 1 / len(old)))
-    change = value - mean(values)
+def _pairs(before: list[Figures], after: list[Figures]) -> list[Pair]:
+    """The figures that all runs have."""
+    known = [{(one.group, one.metric): one for one in run.figures} for run in (*before, *after)]
+    shared = [key for key in known[-1] if all(key in run for run in known)]
+    return [([run[key] for run in known[: len(before)]], [run[key] for run in known[len(before) :]]) for key in shared]
+
+
+def _difference(old: list[Figure], new: list[Figure], z: float, tolerance: float) -> Difference:
+    one, logs = new[0], new[0].kind != "share"
+    before, after = ([_comparable(figure)[0] for figure in of] for of in (old, new))
+    spread = _spread(old, new, z)
+    change = mean(after) - mean(before)
     low, high = change - spread, change + spread
-    told = [math.expm1(one) if logs else one for one in (change, low, high)]
-    sign = -1 if new.metric == "throughput" else 1
+    share, least, most = (math.expm1(part) if logs else part for part in (change, low, high))
+    sign = -1 if one.metric == "throughput" else 1
     claim: Claim = "no difference shown" if low <= 0 <= high else "worse" if change * sign > 0 else "better"
-    shown = (math.exp(mean(values)), math.exp(value)) if logs else (mean(values), value)
-    regression = claim == "worse" and abs(told[0]) > (tolerance if logs else tolerance / 10)
-    return Difference(new.group, new.metric, new.kind, *shown, told[0], told[1], told[2], claim, regression)
+    was, now = (math.exp(mean(of)) if logs else mean(of) for of in (before, after))
+    regression = claim == "worse" and abs(share) > (tolerance if logs else tolerance / 10)
+    return Difference(one.group, one.metric, one.kind, was, now, share, least, most, claim, regression)
+
+
+def _spread(old: list[Figure], new: list[Figure], z: float) -> float:
+    """Half of the interval around the difference of two means: what varies within runs, and from run to run."""
+    freedom = len(old) + len(new) - 2
+    within = sum(mean(_comparable(one)[1] ** 2 for one in of) / len(of) for of in (old, new))
+    between = _assumed(new[0]) ** 2
+    if freedom >= ENOUGH:
+        values = [[_comparable(one)[0] for one in of] for of in (old, new)]
+        squares = sum(variance(of) * (len(of) - 1) for of in values if len(of) > 1)
+        between = max(between, squares / freedom)
+    else:
+        # Two runs do not show how much they differ by themselves; how disturbed each was says something of it.
+        part = COMES_AND_GOES if new[0].metric == SERVICE else 1.0
+        between += mean((part * one.late) ** 2 for one in (*old, *new))
+    return _student(z, freedom) * math.sqrt(within + between * (1 / len(old) + 1 / len(new)))
+
+
+def _assumed(one: Figure) -> float:
+    """The noise from run to run that is assumed at least."""
+    if one.kind == "share":
+        return SHARE_NOISE
+    return SERVICE_NOISE if one.metric == SERVICE else NOISE
 
 
 def _student(z: float, freedom: int) -> float:
     """The quantile of Student's t where the normal one is `z`, as a variance that was measured on few runs needs it.
 
-    Abramowitz and Stegun, 26.7.5; the assumed noise of fewer than three runs is taken as known.
+    Abramowitz and Stegun, 26.7.5; the assumed noise of fewer runs is taken as known.
     """
-    if freedom < ENOUGH - 1:
+    if freedom < ENOUGH:
         return z
     terms = (
         (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
@@ -171,12 +208,6 @@ def _comparable(one: Figure) -> tuple[float, float]:
         value = max(one.value, 1e-9)
         return math.log(value), one.error / value
     return one.value, one.error
-
-
-def _between(values: list[float], kind: str) -> float:
-    """The variance from run to run: measured from enough earlier runs, assumed otherwise; never below the assumed."""
-    assumed = (SHARE_NOISE if kind == "share" else NOISE) ** 2
-    return max(variance(values), assumed) if len(values) >= ENOUGH else assumed
 
 
 def _rules(before: Figures, after: Figures) -> Iterable[Changed]:

@@ -31,12 +31,16 @@ def text_lines(comparison: Comparison) -> list[str]:
 
 
 def _runs(comparison: Comparison) -> str:
-    earlier = f"{len(comparison.before)} earlier runs" if len(comparison.before) > 1 else comparison.before[0]
-    noise = "measured from them" if comparison.noise_measured else "assumed to be 1 %"
+    later, earlier = _named(comparison.after, "runs"), _named(comparison.before, "earlier runs")
+    noise = "measured from them" if comparison.noise_measured else "assumed"
     return (
-        f"{comparison.after} against {earlier}; intervals hold with 99 % over all figures together; "
+        f"{later} against {earlier}; intervals hold with 99 % over all figures together; "
         f"the noise between runs is {noise}"
     )
+
+
+def _named(runs: tuple[str, ...], what: str) -> str:
+    return f"{len(runs)} {what}" if len(runs) > 1 else runs[0]
 
 
 def percent(share: float) -> str:
@@ -90,7 +94,7 @@ def html(comparison: Comparison) -> str:
     picture = f"<figure><figcaption>Change of each figure</figcaption>{intervals(comparison)}</figure>"
     body = section("verdicts", "Verdicts", verdicts or "<p>Every rule has the verdict that it had.</p>")
     body += section("figures", "Figures", f"{picture}{figures}" if comparison.differences else "")
-    return page(f"{title(comparison)}: {comparison.after}", head, body)
+    return page(f"{title(comparison)}: {comparison.after[-1]}", head, body)
 
 
 def _verdict(one: Changed) -> list[str]:

@@ -60,7 +60,7 @@ def pages(runs: dict[str, Made]) -> dict[str, Path]:
     for made in runs.values():
         write_reports(made.path, made.summary)
     found = {kind: made.path / "report.html" for kind, made in runs.items()}
-    comparison = compare([run(1)], run(2, 1.1, verdicts={"idempotent-replay": "fail"}))
+    comparison = compare([run(1)], [run(2, 1.1, verdicts={"idempotent-replay": "fail"})])
     rows, notes = read_trend(runs["passing"].path.parent)
     folder = runs["passing"].path.parent
     for name, page in (("comparison", compare_forms.html(comparison)), ("trend", trend.html(rows, notes))):

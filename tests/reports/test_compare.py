@@ -1,6 +1,7 @@
 """Comparing runs: no difference without evidence, a slowdown found, and what does not match is said."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -13,7 +14,7 @@ from harness.errors import ExitCode, HarnessError
 from reports import compare_forms
 from reports.commands import compare_runs, save_baseline
 from reports.compare import _student, compare
-from reports.figures import Figures, measure
+from reports.figures import Figure, Figures, measure
 from tests.reports.conftest import Made
 from tests.reports.runs import make_run
 
@@ -39,35 +40,41 @@ def pushes(seed: int, slower: float = 1.0, count: int = 20_000, errors: int = 0)
     )  # fmt: skip
 
 
+@lru_cache
+def measured(seed: int, slower: float, **more: Any) -> tuple[Figure, ...]:
+    return tuple(measure(pushes(seed, slower, **more)))
+
+
 def run(seed: int, slower: float = 1.0, **more: Any) -> Figures:
     verdicts = more.pop("verdicts", {"idempotent-replay": "pass"})
-    figures = tuple(measure(pushes(seed, slower, **more)))
+    figures = measured(seed, slower, **more)
     return Figures(f"run {seed}", "", "plan", "declared", verdicts, dict.fromkeys(verdicts, "must"), figures)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_two_runs_of_the_same_service_show_no_difference(seed: int) -> None:
-    told = compare([run(seed)], run(seed + 1000))
+    told = compare([run(seed)], [run(seed + 1000)])
     assert [one for one in told.differences if one.claim != "no difference shown"] == []
     assert (told.code, told.sentence) == (ExitCode.PASS, "No difference was shown.")
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_service_slowed_by_a_tenth_is_found(seed: int) -> None:
-    told = compare([run(seed)], run(seed + 1000, 1.10))
+    told = compare([run(seed)], [run(seed + 1000, 1.10)])
     found = {one.metric: one for one in told.differences if one.group == "load"}
-    assert found["p50"].claim == found["p90"].claim == "worse"
+    assert found["service"].claim == found["p50"].claim == found["p90"].claim == "worse"
+    assert found["service"].low < 0.10 < found["service"].high
     assert found["p50"].low < 0.10 < found["p50"].high
     assert told.code is ExitCode.GATE
 
 
 def test_a_service_made_faster_is_no_regression() -> None:
-    told = compare([run(1)], run(2, 0.8))
+    told = compare([run(1)], [run(2, 0.8)])
     assert (told.code, {one.claim for one in told.differences if one.metric == "p50"}) == (ExitCode.PASS, {"better"})
 
 
 def test_more_errors_are_found() -> None:
-    told = compare([run(1)], run(2, errors=400))
+    told = compare([run(1)], [run(2, errors=400)])
     (rate,) = [one for one in told.differences if one.metric == "error rate"]
     assert (rate.claim, rate.regression, rate.before) == ("worse", True, 0.0)
     assert rate.after == pytest.approx(0.0198, abs=0.0005)
@@ -75,7 +82,7 @@ def test_more_errors_are_found() -> None:
 
 def test_earlier_runs_that_differ_widen_the_intervals() -> None:
     noisy = [run(seed, 1 + 0.1 * (seed % 3)) for seed in range(6)]
-    one, many = compare([run(0)], run(9, 1.1)), compare(noisy, run(9, 1.1))
+    one, many = compare([run(0)], [run(9, 1.1)]), compare(noisy, [run(9, 1.1)])
     widths = [next(d.high - d.low for d in told.differences if d.metric == "p50") for told in (one, many)]
     assert widths[1] > 2 * widths[0]
     assert many.code is ExitCode.PASS
@@ -90,10 +97,31 @@ def test_medians_are_those_of_the_records() -> None:
     assert 0.002 < median.error < 0.02
 
 
+def test_the_service_time_is_that_of_the_faster_half() -> None:
+    frame = pushes(3).assign(intended=lambda rows: rows["sent"] - 2_000_000)
+    (service,) = [one for one in measure(frame) if (one.group, one.metric) == ("load", "service")]
+    took = np.log((frame["received"] - frame["sent"]) / 1e6)
+    assert service.value == pytest.approx(np.quantile(took, np.arange(0.05, 0.51, 0.05)).mean(), abs=0.002)
+    assert 0.002 < service.error < 0.02
+    assert 0.4 < service.late < 0.6  # of some 4 ms that come to 6 from the schedule
+
+
+@pytest.mark.parametrize("seed", range(0, 18, 6))
+def test_several_runs_on_each_side_are_compared_by_what_they_vary(seed: int) -> None:
+    same = [run(seed + n) for n in range(6)]
+    slower = [run(seed + 500 + n, 1.10) for n in range(3)]
+    equal, worse = compare(same[::2], same[1::2]), compare(same[::2], slower)
+    assert {one.claim for one in equal.differences} == {"no difference shown"}
+    assert next(one for one in worse.differences if one.metric == "service").claim == "worse"
+    assert worse.noise_measured
+    assert not compare(same[:1], same[1:3]).noise_measured
+    assert compare_forms.text_lines(worse)[1].startswith("3 runs against 3 earlier runs; ")
+
+
 def test_a_newly_broken_rule_outranks_figures() -> None:
-    told = compare([run(1)], run(2, 1.2, verdicts={"idempotent-replay": "fail"}))
+    told = compare([run(1)], [run(2, 1.2, verdicts={"idempotent-replay": "fail"})])
     assert told.code is ExitCode.FAILED
-    assert told.sentence.startswith("Newly broken: idempotent-replay. Worse: load p50")
+    assert told.sentence.startswith("Newly broken: idempotent-replay. Worse: load service")
 
 
 @pytest.mark.parametrize(
@@ -105,13 +133,13 @@ def test_a_newly_broken_rule_outranks_figures() -> None:
     ],
 )
 def test_what_does_not_match_is_said_and_nothing_claimed(change: dict[str, Any], says: str) -> None:
-    told = compare([replace(run(1), **change)], run(2, 2.0))
+    told = compare([replace(run(1), **change)], [run(2, 2.0)])
     assert (told.code, told.differences) == (ExitCode.INCONCLUSIVE, ())
     assert says in told.sentence
 
 
 def test_the_forms_tell_the_same(tmp_path: Path) -> None:
-    told = compare([run(1)], run(2, 1.2, verdicts={"idempotent-replay": "fail", "<b>": "pass"}))
+    told = compare([run(1)], [run(2, 1.2, verdicts={"idempotent-replay": "fail", "<b>": "pass"})])
     lines = compare_forms.text_lines(told)
     assert lines[0] == f"Regression: {told.sentence}"
     assert "  idempotent-replay: pass → fail" in lines
@@ -127,6 +155,7 @@ def test_run_folders_and_baseline_files_compare_alike(tmp_path: Path) -> None:
     save_baseline([tmp_path / "a"], tmp_path / "baseline.json")
     lines, code = compare_runs([tmp_path / "a", tmp_path / "b"])
     assert compare_runs([tmp_path / "baseline.json", tmp_path / "b"]) == (lines, code)
+    assert compare_runs([tmp_path / "b"], baselines=(tmp_path / "a",)) == (lines, code)
     assert code is ExitCode.PASS
     compare_runs([tmp_path / "a", tmp_path / "b"], html=tmp_path / "c.html", markdown=tmp_path / "c.md")
     assert (tmp_path / "c.md").read_text().startswith("# No regression")
@@ -155,5 +184,7 @@ def test_few_earlier_runs_are_taken_for_few() -> None:
 def test_a_machine_that_sent_late_takes_a_difference_for_no_evidence() -> None:
     calm, late = run(1), run(1001, 1.10)
     hurried = replace(late, figures=tuple(replace(one, late=0.06) for one in late.figures))
-    claims = [{one.claim for one in compare([calm], now).differences if one.metric == "p50"} for now in (late, hurried)]
+    claims = [
+        {one.claim for one in compare([calm], [now]).differences if one.metric == "p50"} for now in (late, hurried)
+    ]
     assert claims == [{"worse"}, {"no difference shown"}]
