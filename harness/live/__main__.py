@@ -26,6 +26,7 @@ from harness.run_folder import RunFolder, open_run
 EVERY_S: Final = 3.0
 SHARE: Final = 0.2  # of a processor that it takes at most: the longer a look takes, the later comes the next
 MOST: Final = 20_000  # exchanges that rules look at a time; the newest where there are more
+GATED: Final = 500_000  # exchanges that gates are told from at most; the newest where there are more
 AGAIN: Final = 4_000  # of the last look, so that what contradicts each other may be flushed in two
 WIDE: Final = ("ref", "challenge_id", "retry_after", "headers", "body")  # columns that gates do not read
 UNFINISHED: Final = ("the run goes on",)  # a part of the history is missing, as rules have to know
@@ -78,12 +79,16 @@ class Looker:
         return {"rule": rule.id, "counts": rule.severity == "must" and not allowed, "message": message}
 
     def _decide(self, fresh: pa.Table) -> tuple[list[dict[str, str]], str]:
-        """The gates over all of the load so far, and the sentence that ends it."""
+        """The gates over the load so far, or the newest part of a long one, and the sentence that ends it."""
         if not self._gates:
             return [], ""
         self._slim.append(_slim(fresh))
+        while len(self._slim) > 1 and sum(map(len, self._slim[1:])) >= GATED:
+            del self._slim[0]
         table = pa.concat_tables(self._slim).unify_dictionaries()
         history = history_of(table, tuple(_tallies(table)))
+        numbers = history.frame.groupby(["stage", "worker"], observed=True)["seq"]
+        history.frame["seq"] -= numbers.transform("min")  # nothing is missing that was left out here
         told = [
             {"metric": str(one["metric"]), "status": str(one["status"]), "message": one["message"].split("; ")[0]}
             for one in evaluate_gates(self._gates, history)

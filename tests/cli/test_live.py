@@ -88,6 +88,17 @@ def test_each_look_adds_to_what_is_known(folder: RunFolder) -> None:
     assert looks[-1]["exchanges"] == 3
 
 
+def test_gates_of_a_long_load_are_told_from_its_newest_part(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.live.__main__.GATED", 3)
+    folder.facts["plan"] = {"gates": {"latency_max": 50e6}}
+    recorder, looker, looks = Recorder(folder.history, "load", "w0"), Looker(folder, "load"), []
+    for at, took in ((0, 90), (100, 5), (200, 5), (300, 5)):
+        recorder.add(exchange(at, took))
+        recorder.flush()
+        looks.append(looker.look()["gates"][0]["status"])
+    assert looks == ["fail", "fail", "fail", "pass"]
+
+
 def test_known_failures_and_good_practice_do_not_count(folder: RunFolder) -> None:
     folder.facts["allowed"] = [{"rule": "idempotent-replay", "reason": "known", "until": None}]
     recorder = Recorder(folder.history, "load", "w0")
