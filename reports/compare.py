@@ -16,9 +16,9 @@ FALSE_ALARM: Final = 0.01
 # relative to its value; with enough runs it is measured instead.
 NOISE: Final = 0.01
 # Likewise of how long the service took itself: next to nothing but what the machine adds, which comes and goes by about
-# this part of how late the machine sends (0.2 and 0.3 of it over 20 and 16 runs of two services on a busy machine).
+# this part of how late the machine sends (0.17, 0.2 and 0.27 of it over 20 to 32 runs of three services on busy cores).
 SERVICE_NOISE: Final = 0.005
-COMES_AND_GOES: Final = 0.3
+COMES_AND_GOES: Final = 0.25
 TOLERANCE: Final = 0.05
 ENOUGH: Final = 2  # degrees of freedom, as three runs on one side have, from which on the noise is measured
 FIRST: Final = ("load", SERVICE)  # the figure that shows a slower service best: half of the false alarms may be its own
@@ -169,16 +169,22 @@ def _spread(old: list[Figure], new: list[Figure], z: float) -> float:
     """Half of the interval around the difference of two means: what varies within runs, and from run to run."""
     freedom = len(old) + len(new) - 2
     within = sum(mean(_comparable(one)[1] ** 2 for one in of) / len(of) for of in (old, new))
-    between = _assumed(new[0]) ** 2
-    if freedom >= ENOUGH:
-        values = [[_comparable(one)[0] for one in of] for of in (old, new)]
-        squares = sum(variance(of) * (len(of) - 1) for of in values if len(of) > 1)
-        between = max(between, squares / freedom)
-    else:
-        # Two runs do not show how much they differ by themselves; how disturbed each was says something of it.
-        part = COMES_AND_GOES if new[0].metric == SERVICE else 1.0
-        between += mean((part * one.late) ** 2 for one in (*old, *new))
-    return _student(z, freedom) * math.sqrt(within + between * (1 / len(old) + 1 / len(new)))
+    between, machine = _measured(old, new) if freedom >= ENOUGH else _guessed([*old, *new])
+    return _student(z, freedom) * math.sqrt(within + between * (1 / len(old) + 1 / len(new)) + machine)
+
+
+def _measured(old: list[Figure], new: list[Figure]) -> tuple[float, float]:
+    """The variance from run to run on each side, and what a machine that was later on one of them adds to all of it."""
+    values = [[_comparable(one)[0] for one in of] for of in (old, new)]
+    squares = sum(variance(of) * (len(of) - 1) for of in values if len(of) > 1)
+    late = mean(one.late for one in new) - mean(one.late for one in old)
+    return max(squares / (len(old) + len(new) - 2), _assumed(new[0]) ** 2), late**2
+
+
+def _guessed(both: list[Figure]) -> tuple[float, float]:
+    """Two runs do not show how much they differ by themselves; how disturbed each was says something of it."""
+    part = COMES_AND_GOES if both[0].metric == SERVICE else 1.0
+    return _assumed(both[0]) ** 2 + mean((part * one.late) ** 2 for one in both), 0.0
 
 
 def _assumed(one: Figure) -> float:

@@ -118,6 +118,14 @@ def test_several_runs_on_each_side_are_compared_by_what_they_vary(seed: int) -> 
     assert compare_forms.text_lines(worse)[1].startswith("3 runs against 3 earlier runs; ")
 
 
+def test_a_machine_that_was_later_on_one_side_explains_a_difference() -> None:
+    earlier, later = [run(n) for n in range(3)], [run(n, 1.10) for n in range(500, 503)]
+    hurried = [replace(one, figures=tuple(replace(of, late=0.05) for of in one.figures)) for one in later]
+    claims = [{one.claim for one in compare(earlier, now).differences if one.metric == "service"}
+              for now in (later, hurried)]  # fmt: skip
+    assert claims == [{"worse"}, {"no difference shown"}]
+
+
 def test_a_newly_broken_rule_outranks_figures() -> None:
     told = compare([run(1)], [run(2, 1.2, verdicts={"idempotent-replay": "fail"})])
     assert told.code is ExitCode.FAILED
