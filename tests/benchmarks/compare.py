@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--slower", type=float, default=0.1, help="by which share the other service is slower")
     parser.add_argument("--runs", type=int, default=1, help="on each side of a comparison")
     parser.add_argument("--rate", type=int, default=300)
-    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--serve", nargs=3, metavar=("PORT_FILE", "MS", "SEED"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.serve:
