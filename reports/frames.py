@@ -17,6 +17,8 @@ POINTS: Final = {"p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0
 BINS: Final = 90  # at most so many steps in time: one is then a few pixels wide on a page
 STEPS_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 HEAT_ROWS: Final = 6  # latency rows to each factor of ten
+MOST_DIGITS: Final = 19  # of a time in ns
+STRETCH: Final = 1_000_000  # exchanges taken at a time
 MOST_KINDS: Final = 24
 SECOND: Final = 10**9
 # The columns that figures are told from.
@@ -62,12 +64,12 @@ def latency_table(pushes: pd.DataFrame) -> pd.DataFrame:
     A request without an answer counts with the time it was waited for, as in the gates; dropping the slowest would
     flatter the target. `pushes` are those that `given_up` does not name.
     """
-    measures = {"intended": _times(pushes, "intended"), "service": _times(pushes, "sent")}
     unanswered = (pushes["status"] == 0).to_numpy()
     rows = [
-        {"group": group, "measure": measure, "unanswered": int(unanswered[of].sum()), **_points(times[of])}
+        {"group": group, "measure": measure, "unanswered": int(unanswered[of].sum()), **_points(times)}
         for group, of in _groups(pushes)
-        for measure, times in measures.items()
+        for measure, since in (("intended", "intended"), ("service", "sent"))
+        for times in [_times(pushes, since, of)]
     ]
     return pd.DataFrame(rows, columns=["group", "measure", "count", "unanswered", "mean", *POINTS, "max"])
 
@@ -85,8 +87,8 @@ def _groups(pushes: pd.DataFrame) -> Iterator[tuple[str, Values]]:
                 yield f"{stage}: {name}", of & (pushes["scenario"] == name).to_numpy()
 
 
-def _times(frame: pd.DataFrame, since: str) -> Values:
-    times: Values = frame["received"].to_numpy() - frame[since].to_numpy()
+def _times(frame: pd.DataFrame, since: str, of: Values | slice = slice(None)) -> Values:
+    times: Values = frame["received"].to_numpy()[of] - frame[since].to_numpy()[of]
     return times
 
 
@@ -170,14 +172,17 @@ def heat(pushes: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     sent = pushes["sent"].to_numpy()
     wide = int(step_s(int(sent.max() - sent.min()) + 1, 60) * SECOND)
-    times = np.maximum(_times(pushes, "intended"), 1000)  # below a microsecond a clock shows nothing
-    row = np.floor(np.log10(times) * HEAT_ROWS).astype(np.int64)
-    column = sent // wide
-    cells, count = np.unique(column * 1000 + row, return_counts=True)
-    low = 10 ** ((cells % 1000) / HEAT_ROWS) / 1e6
-    high = 10 ** ((cells % 1000 + 1) / HEAT_ROWS) / 1e6
-    table = {"at_s": (cells // 1000 * wide / SECOND).round(6), "from_ms": low.round(6), "to_ms": high.round(6)}
-    return pd.DataFrame({**table, "count": count})
+    start, rows = int(sent.min()) // wide, round(HEAT_ROWS * MOST_DIGITS)
+    count = np.zeros((int(sent.max()) // wide - start + 1) * rows, np.int64)
+    for at in range(0, len(sent), STRETCH):
+        of = slice(at, at + STRETCH)
+        times = np.maximum(_times(pushes, "intended", of), 1000)  # below a microsecond a clock shows nothing
+        row = np.floor(np.log10(times) * HEAT_ROWS).astype(np.int64)
+        count += np.bincount((sent[of] // wide - start) * rows + row, minlength=len(count))
+    cells = np.flatnonzero(count)
+    low, high = (10 ** ((cells % rows + more) / HEAT_ROWS) / 1e6 for more in (0, 1))
+    table = {"at_s": ((cells // rows + start) * wide / SECOND).round(6), "from_ms": low.round(6)}
+    return pd.DataFrame({**table, "to_ms": high.round(6), "count": count[cells]})
 
 
 def heat_step_s(pushes: pd.DataFrame) -> float:

@@ -4,6 +4,7 @@ A count is of exchanges that lie wholly inside a window, so it is the least that
 interval each request took effect. Counts start again when the target was told to forget.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -18,7 +19,8 @@ from reports.frames import SECOND, step_s
 from reports.lean import EMPTY, pushes_of
 
 Values = npt.NDArray[Any]
-READ: Final = ["sent", "received", "status", "user", "key", "channel", "ref", "challenge_id", "error_code"]
+READ: Final = ["status", "user", "key", "error_code"]
+PARTS: Final = 8  # in which hashes are looked up
 SCOPES_SHOWN: Final = 12
 FILL_BARS: Final = 24
 MS: Final = 10**6
@@ -44,7 +46,7 @@ def rate_bound(limit: RateLimit, hosts: int = 1) -> int:
 
 @dataclass(frozen=True)
 class Coded:
-    """The pushes as arrays of numbers, in order of sending. `ref` and `id` are hashes, 0 stands for none.
+    """The pushes as arrays of numbers, in order of sending; `key`, `person` and `programme` are who sent them.
 
     `fresh` marks the first success of each id. `era` numbers the stretches between resets of the target; -1 where an
     exchange overlaps a reset. `limited` marks those refused with CHALLENGE_LIMIT_EXCEEDED.
@@ -56,32 +58,51 @@ class Coded:
     key: Values
     person: Values
     programme: Values
-    channel: Values
-    ref: Values
-    id: Values
     fresh: Values
     era: Values
     limited: Values
 
 
-def coded(history: History, profile: Profile) -> Coded:
-    """The pushes of a history as numbers; texts are only compared, so their numbers do."""
+@dataclass(frozen=True)
+class Answers:
+    """The pushes in order of sending, by the call that each is of and the id that it got: hashes, 0 stands for none."""
+
+    sent: Values
+    received: Values
+    call: Values
+    id: Values
+
+
+def answers_of(history: History, profile: Profile) -> Answers:
+    """The pushes of a history by call and id; texts are only compared, so their hashes do."""
+    pushes = pushes_of(history, ["sent", "received", "status", "user", "channel", "ref", "challenge_id"])
+    ids = _issued(pushes["challenge_id"].to_numpy(), pushes["status"].to_numpy())
+    return Answers(pushes["sent"].to_numpy(), pushes["received"].to_numpy(), _calls(pushes, profile), ids)
+
+
+def _calls(pushes: pd.DataFrame, profile: Profile) -> Values:
+    """A hash of person, channel and ref of each success that has a ref, 0 for all others."""
+    refs = pushes["ref"].to_numpy()
+    person = _looked_up(pushes["user"].to_numpy(), [one.person for one in profile.pool.users])
+    whose = (person.astype(np.int64) + 1) * 64 + pd.factorize(pushes["channel"])[0]
+    calls: Values = refs + whose.astype(np.uint64) * GOLDEN
+    calls[(refs == 0) | (pushes["status"].to_numpy() != 200)] = 0
+    return calls
+
+
+def coded(history: History, profile: Profile, answers: Answers) -> Coded:
+    """The pushes of a history as numbers; of `answers` the calls are not needed."""
     pushes, users = pushes_of(history, READ), profile.pool.users
-    sent, received = pushes["sent"].to_numpy(), pushes["received"].to_numpy()
-    user, status = pushes["user"].to_numpy(), pushes["status"].to_numpy()
-    ids = _issued(pushes["challenge_id"].to_numpy(), status)
+    user = pushes["user"].to_numpy()
     return Coded(
-        sent=sent,
-        received=received,
-        status=status,
+        sent=answers.sent,
+        received=answers.received,
+        status=pushes["status"].to_numpy(),
         key=pushes["key"].to_numpy(),
         person=_looked_up(user, [one.person for one in users]),
         programme=_looked_up(user, [one.programme for one in users]),
-        channel=pd.factorize(pushes["channel"])[0].astype(np.int16),
-        ref=pushes["ref"].to_numpy(),
-        id=ids,
-        fresh=_first(ids),
-        era=_era(history, sent, received),
+        fresh=_first(answers.id),
+        era=_era(history, answers.sent, answers.received),
         limited=(pushes["error_code"] == "CHALLENGE_LIMIT_EXCEEDED").to_numpy(),
     )
 
@@ -105,26 +126,41 @@ def _era(history: History, sent: Values, received: Values) -> Values:
     if not len(resets):
         return np.zeros(len(sent), np.int8)
     begun, done = (np.sort(resets[name].to_numpy(np.int64)) for name in ("sent", "received"))
-    after = np.searchsorted(done, sent, side="left")
-    before = np.searchsorted(begun, received, side="right")
-    era: Values = np.where(after == before, after, -1).astype(np.int32)
+    era: Values = np.searchsorted(done, sent, side="left").astype(np.int32)
+    era[era != np.searchsorted(begun, received, side="right").astype(np.int32)] = -1
     return era
 
 
 def _first(hashes: Values) -> Values:
     """Which places hold a hash for the first time; never those of 0."""
-    first: Values = ~pd.Series(hashes).duplicated().to_numpy() & (hashes != 0)
+    first = np.zeros(len(hashes), bool)
+    for places in _parts(hashes):
+        first[places] = ~pd.Series(hashes[places]).duplicated().to_numpy()
     return first
+
+
+def _parts(hashes: Values) -> Iterator[Values]:
+    """The places of all hashes but 0, some at a time, in order, those of one value together.
+
+    What is looked up in a table takes several times its size meanwhile, so only a part is looked up at once.
+    """
+    part = (hashes % PARTS).astype(np.int8)
+    part[hashes == 0] = -1
+    for number in range(PARTS):
+        yield np.flatnonzero(part == number)
 
 
 def _fullest(pushes: Coded, scope: Values, taken: Values, window_ns: int) -> tuple[Values, Values, Values]:
     """For each exchange taken, its scope, its end, and how many lie wholly in the window that ends with its answer."""
-    kept = taken & (pushes.received - pushes.sent < window_ns) & (pushes.era >= 0)
+    kept = np.flatnonzero(taken & (pushes.received - pushes.sent < window_ns) & (pushes.era >= 0)).astype(np.int32)
     group = pd.factorize(scope[kept] * (int(pushes.era.max(initial=0)) + 1) + pushes.era[kept])[0]
-    order = np.argsort(group, kind="stable")
-    scope, sent, received = scope[kept][order], pushes.sent[kept][order], pushes.received[kept][order]
+    group = group.astype(np.int16 if group.max(initial=0) < 2**15 else np.int32)  # two bytes are sorted by counting
+    order = np.argsort(group, kind="stable").astype(np.int32)
     bounds = np.searchsorted(group[order], np.arange(int(group.max(initial=-1)) + 2))
-    count = np.zeros(len(order), np.int64)
+    kept = kept[order]
+    del group, order
+    scope, sent, received = scope[kept], pushes.sent[kept], pushes.received[kept]
+    count = np.zeros(len(kept), np.int32)
     for low, high in pairwise(bounds):
         # Within a group requests are in order of sending already. Their ends, sorted by themselves, decide the count.
         received[low:high] = np.sort(received[low:high])
@@ -134,7 +170,20 @@ def _fullest(pushes: Coded, scope: Values, taken: Values, window_ns: int) -> tup
 
 
 def _most(scope: Values, count: Values) -> pd.Series:
-    return pd.Series(count).groupby(scope).max()
+    """The highest count of each scope."""
+    most = np.zeros(int(scope.max(initial=-1)) + 2, np.int64)  # from the scope -1 on, of those who are not known
+    np.maximum.at(most, scope + 1, count)
+    return _by_scope(most)
+
+
+def _times_seen(scope: Values) -> pd.Series:
+    """How often each scope is there."""
+    return _by_scope(np.bincount(scope + 1))
+
+
+def _by_scope(values: Values) -> pd.Series:
+    found = pd.Series(values, index=np.arange(-1, len(values) - 1))
+    return found[found > 0]
 
 
 def rate_seen(pushes: Coded, limit: RateLimit | None, hosts: int = 1) -> dict[str, Any] | None:
@@ -150,8 +199,8 @@ def rate_seen(pushes: Coded, limit: RateLimit | None, hosts: int = 1) -> dict[st
     table = pd.DataFrame(
         {
             "most": _most(who, count),
-            "admitted": pd.Series(scope[taken]).value_counts(),
-            "refused": pd.Series(scope[refused]).value_counts(),
+            "admitted": _times_seen(scope[taken]),
+            "refused": _times_seen(scope[refused]),
         }
     )
     table = table.fillna(0).astype(int).rename_axis("scope").reset_index()
@@ -222,18 +271,18 @@ def _fill(most: Values, limit: int) -> list[dict[str, int]]:
     return [{"from": a, "to": b, "scopes": int(((most >= a) & (most <= b)).sum())} for a, b in bars]
 
 
-def replays_seen(pushes: Coded) -> list[dict[str, Any]]:
+def replays_seen(answers: Answers) -> list[dict[str, Any]]:
     """The successes of repeated calls by age: `age`, `same` and `other` id than the first success; none left out."""
-    rows = (pushes.status == 200) & (pushes.ref != 0)
-    whose = (pushes.person[rows].astype(np.int64) + 1) * 64 + pushes.channel[rows]
-    call = pd.factorize(pushes.ref[rows] + whose.astype(np.uint64) * GOLDEN)[0]
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(call), prepend=-1))  # calls are numbered as they come
-    sent, received, ids = (column[rows] for column in (pushes.sent, pushes.received, pushes.id))
-    later = np.ones(len(call), bool)
-    later[first] = False
-    age = sent[later] - received[first][call[later]]
-    same = ids[later] == ids[first][call[later]]
-    place = np.searchsorted([end for _, end in AGES], age, side="right")
-    counts = (np.bincount(place[of], minlength=len(AGES)) for of in (same, ~same))
+    counts = np.zeros((2, len(AGES)), np.int64)
+    for places in _parts(answers.call):
+        call = pd.factorize(answers.call[places])[0]
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(call), prepend=-1))  # calls are numbered as they come
+        later = np.ones(len(call), bool)
+        later[first] = False
+        before, again = places[first][call[later]], places[later]
+        age = answers.sent[again] - answers.received[before]
+        same = answers.id[again] == answers.id[before]
+        place = np.searchsorted([end for _, end in AGES], age, side="right")
+        counts += [np.bincount(place[of], minlength=len(AGES)) for of in (same, ~same)]
     names = (name for name, _ in AGES)
     return [{"age": n, "same": int(a), "other": int(b)} for n, a, b in zip(names, *counts, strict=True)]

@@ -74,8 +74,9 @@ def _figures(history: History) -> dict[str, Any]:
     waited, load = ~frames.given_up(words), (words["stage"] == "load").to_numpy()
     chosen, of = (load, "load") if load.any() else (np.ones(len(load), bool), "all stages")
     told = {"figures_of": of, "latency": _latencies(history, words, waited)}
-    told["over_time"] = _records(frames.over_time(pushes_of(history, frames.TIMED, chosen)))
-    pushes = pushes_of(history, [*TIMES], chosen & waited)
+    pushes, kept = pushes_of(history, frames.TIMED, chosen), waited[chosen]
+    told["over_time"] = _records(frames.over_time(pushes))
+    pushes = pushes if kept.all() else pushes.loc[kept, [*TIMES]]
     curve, heat = frames.latency_curve(pushes), frames.heat(pushes)
     return {**told, "curve": _records(curve), "heat": {"step_s": frames.heat_step_s(pushes), "cells": _records(heat)}}
 
@@ -91,9 +92,11 @@ def _latencies(history: History, words: pd.DataFrame, waited: Any) -> list[dict[
 
 def _limits(history: History, facts: dict[str, Any]) -> dict[str, Any]:
     profile = profile_from_facts(facts["profile"], facts["pool"])
-    pushes = limits.coded(history, profile)
-    replays = limits.replays_seen(pushes)
-    pushes = replace(pushes, ref=np.empty(0), id=np.empty(0))  # eight bytes an exchange, and no longer needed
+    answers = limits.answers_of(history, profile)
+    replays = limits.replays_seen(answers)
+    answers = replace(answers, call=np.empty(0))  # eight bytes an exchange, and no longer needed
+    pushes = limits.coded(history, profile, answers)
+    del answers
     return {
         "rate": limits.rate_seen(pushes, profile.rate, profile.target.hosts),
         "challenges": limits.challenges_seen(pushes, profile.challenges, profile.target.hosts),

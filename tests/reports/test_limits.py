@@ -3,9 +3,10 @@
 import random
 from typing import Any
 
-from harness.profile import ChallengeLimit, RateLimit
+from harness.history import History
+from harness.profile import ChallengeLimit, Profile, RateLimit
 from reports import frames, notable, sections_figures
-from reports.limits import challenges_seen, coded, rate_bound, rate_seen, replays_seen
+from reports.limits import Coded, answers_of, challenges_seen, coded, rate_bound, rate_seen, replays_seen
 from tests.history_files import make_history
 
 Rows = list[dict[str, Any]]
@@ -14,20 +15,24 @@ RATE = RateLimit(3, SECOND)
 RESET: dict[str, Any] = {"op": "reset", "status": 204, "user": -1}
 
 
+def numbers(history: History, profile: Profile) -> Coded:
+    return coded(history, profile, answers_of(history, profile))
+
+
 def rate(rows: Rows, limit: RateLimit = RATE) -> dict[str, Any]:
-    told = rate_seen(coded(*make_history(rows)), limit)
+    told = rate_seen(numbers(*make_history(rows)), limit)
     assert told is not None
     return told
 
 
 def challenges(rows: Rows, limit: ChallengeLimit) -> dict[str, Any]:
-    told = challenges_seen(coded(*make_history(rows)), limit)
+    told = challenges_seen(numbers(*make_history(rows)), limit)
     assert told is not None
     return told
 
 
 def test_what_is_not_declared_is_not_shown() -> None:
-    pushes = coded(*make_history([{"t": [0, 1]}]))
+    pushes = numbers(*make_history([{"t": [0, 1]}]))
     assert (rate_seen(pushes, None), challenges_seen(pushes, None)) == (None, None)
 
 
@@ -80,7 +85,7 @@ def test_bounds_follow_the_algorithm() -> None:
 
 def test_hosts_that_count_by_themselves_give_as_much_more() -> None:
     rows: Rows = [{"t": [n, n + 1], "id": str(n)} for n in range(4)]
-    limit, pushes = ChallengeLimit(2, SECOND, scope="user"), coded(*make_history(rows))
+    limit, pushes = ChallengeLimit(2, SECOND, scope="user"), numbers(*make_history(rows))
     one, two = challenges_seen(pushes, limit), challenges_seen(pushes, limit, hosts=2)
     assert one is not None
     assert two is not None
@@ -127,7 +132,7 @@ def test_replays_are_told_by_age_and_by_id() -> None:
         {"t": [2000, 2001], "ref": "a", "id": "1", "user": 13},  # user 0 logged in again
         {"t": [2002, 2003], "ref": "a", "status": 429},
     ]
-    found = {row["age"]: (row["same"], row["other"]) for row in replays_seen(coded(*make_history(rows)))}
+    found = {row["age"]: (row["same"], row["other"]) for row in replays_seen(answers_of(*make_history(rows)))}
     assert {age: counts for age, counts in found.items() if counts != (0, 0)} == {
         "overlapping": (1, 0),
         "under 10 ms": (1, 0),
@@ -137,8 +142,8 @@ def test_replays_are_told_by_age_and_by_id() -> None:
 
 
 def test_nothing_at_all_is_shown_as_nothing() -> None:
-    pushes = coded(*make_history([]))
-    assert sum(row["same"] + row["other"] for row in replays_seen(pushes)) == 0
+    pushes = numbers(*make_history([]))
+    assert sum(row["same"] + row["other"] for row in replays_seen(answers_of(*make_history([])))) == 0
     told = rate_seen(pushes, RATE)
     assert told is not None
     assert (told["scopes"], told["series"], told["busiest"]) == ([], [], -1)
