@@ -5,9 +5,9 @@ that scopes under their limit stay unharmed by those at theirs. Wants thousands 
 in a thousand is seen with 95 % by 3,000.
 """
 
-from harness.history import Exchange
 from scenarios.load import capacity
 from scenarios.load.phases import phases_of
+from scenarios.load.rows import Row
 from scenarios.load.schedule import arrivals
 from scenarios.load.traffic import Traffic, offer
 from scenarios.load.work import Work
@@ -32,21 +32,16 @@ def run(work: Work) -> None:
 
 
 def _closed(work: Work, traffic: "Traffic") -> None:
-    """Keep every connection that is idle now busy until the end."""
+    """Keep every connection that nobody else wants busy until the end."""
     desk = work.session.desk
 
-    def follow(exchange: Exchange) -> None:
-        traffic.answered(exchange)
-        send()
+    def answered(row: Row) -> None:
+        if row.call.intent == "valid":
+            traffic.answered(row.exchange)
 
-    def send() -> None:
-        call = None if work.over else traffic.next()
-        if call is not None:
-            desk.fire(call, follow, patient=True)
-
-    for _ in range(desk.idle()):
-        send()
-    while work.nap(1.0):
-        # Connections whose traffic was held back start again.
-        for _ in range(desk.idle()):
-            send()
+    stream = desk.stream(traffic.next, answered)
+    try:
+        while work.nap(1.0):
+            desk.stir()  # connections whose traffic was held back start again
+    finally:
+        stream.ended = True

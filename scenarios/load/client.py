@@ -12,20 +12,24 @@ from typing import Any, Final
 from harness.history import Exchange
 from scenarios.load import green
 from scenarios.load.answers import Answer, BrokenAnswerError, Reader, whole_answer
-from scenarios.load.journal import Call, Journal
+from scenarios.load.journal import Journal, unanswered
+from scenarios.load.recall import Recall
+from scenarios.load.rows import Call, Row, Said, make_row
 from scenarios.load.wire import Dialler, PlainWire
 
-Done = Callable[[Exchange], object]
+Done = Callable[[Row, "Connection"], object]
 READ: Final = 1  # libev's names for what to watch a socket for
 WRITE: Final = 2
 FRESH_NS: Final = 1_000_000  # an answer read this short a time ago proves that the connection was open just now
 _numbers = count(1)
+_recall: Final = Recall()  # of all connections of the process
 
 
 class Connection:
     """A connection of one user; it has at most one call under way, and tells its end by calling `done`.
 
-    Answers are read in the event loop itself, without a switch to a greenlet, so `done` must not wait.
+    Answers are read in the event loop itself, without a switch to a greenlet, so `done` must not wait. What one turn
+    of the loop has brought is read before the next calls go out that it leads to, as long as these are left to `soon`.
     """
 
     def __init__(self, dialler: Dialler | None, journal: Journal, timeout_s: float, first_number: int = 0) -> None:
@@ -85,7 +89,7 @@ class Connection:
         return ""
 
     def send(self, call: Call, done: Done, intended: int = 0) -> None:
-        """Send a call on a warm connection, at once; `done` is called with its exchange later, or now if it fails."""
+        """Send a call on a warm connection, at once; `done` is called with its row later, or now if it fails."""
         assert self.call is None
         wire = self._wire
         self.call, self._done = call, done
@@ -107,7 +111,7 @@ class Connection:
     def ask(self, call: Call, intended: int = 0) -> Exchange:
         """Send a call and wait for its exchange; connects first where needed."""
         reply = green.Reply()
-        self.dispatch(call, reply.give, intended)
+        self.dispatch(call, lambda row, _: reply.give(row.exchange), intended)
         exchange: Exchange = reply.get()
         return exchange
 
@@ -126,7 +130,9 @@ class Connection:
         self._dialling, self._given_up = False, ""
         if error:
             now = monotonic_ns()
-            done(self._journal.note(call, min(intended, began), now, now, -1, None, error, written=False))
+            row = Row(call, unanswered(error, written=False), min(intended, began), now, now, -1)
+            self._journal.note(row)
+            done(row, self)
         else:
             self.send(call, done, intended)
 
@@ -180,16 +186,24 @@ class Connection:
         if self.call is None:
             self.close()  # idle, and the target has closed it or sent what nobody asked for
             return
-        if broken:
+        self._last = monotonic_ns()
+        said = _recall.said(data) if self._reader is None else None
+        if said is not None and not self._wire.ended:
+            self._end(said)
+        elif broken:
             self._finish(None, broken)
-            return
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Read more of an answer that is not known by its bytes; b"" is the end of the connection."""
         try:
             answer = self._answer(data)
         except BrokenAnswerError as error:
             self._finish(None, str(error))
             return
         if answer is not None:
-            self._finish(answer, "")
+            self._finish(answer, "", data if self._reader is None else b"")
         elif data == b"":
             taken = self._reader.taken if self._reader else 0
             self._finish(None, f"closed by the target after {taken} bytes" if taken else "closed by the target")
@@ -205,19 +219,31 @@ class Connection:
         self._reader.feed(data)
         return self._reader.complete()
 
-    def _finish(self, answer: Answer | None, error: str, *, written: bool = True, reset: bool = False) -> None:
-        self._last = received = monotonic_ns()
-        call, self.call = self.call, None
+    def _finish(
+        self, answer: Answer | None, error: str, whole: bytes = b"", *, written: bool = True, reset: bool = False
+    ) -> None:
+        """End the call under way with its answer, whose bytes are `whole` if they came in one piece, or an error."""
+        call = self.call
         assert call is not None
+        if answer is None:
+            self._last = monotonic_ns()
+            said = unanswered(error, written=written)
+        else:
+            said = self._journal.said(call, answer)
+            if whole:
+                _recall.learn(whole, answer, said)
         if answer is None or not answer.head.keep or answer.extra or (self._wire is not None and self._wire.ended):
             self.close(reset=reset)
         self._reader = None
-        self._done(
-            self._journal.note(
-                call, self._intended, self._sent, received, self.number, answer, error, written=written
-            )
-        )  # fmt: skip
+        self._end(said)
+
+    def _end(self, said: Said) -> None:
+        """The call is over, as of the last time that something happened here."""
+        call, self.call = self.call, None
+        row = make_row((call, said, self._intended, self._sent, self._last, self.number))
+        self._journal.note(row)
+        self._done(row, self)
 
 
-def _nobody(_: Exchange) -> None:
-    """Takes the exchange of a call that nobody waits for."""
+def _nobody(_row: Row, _connection: Connection) -> None:
+    """Takes the row of a call that nobody waits for."""

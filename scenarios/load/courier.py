@@ -1,8 +1,9 @@
 """Brings the records of a worker on another host to the master, which keeps its shard: no shared disk is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
 from locust.exception import RPCError
 
 from harness.history import Exchange, Recorder
@@ -43,6 +44,12 @@ class Courier(Recorder):
         )
         if len(self._kept) >= BATCH:
             self.flush()
+
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Keep rows that are given as columns: tuples, or arrays of numbers."""
+        plain = [column.tolist() if isinstance(column := columns[name], np.ndarray) else column for name in COLUMNS]
+        for row in zip(*plain, strict=True):
+            self.add(Exchange(*row))
 
     def flush(self) -> None:
         """Send what has gathered; it is kept for the next time where the master cannot be reached."""

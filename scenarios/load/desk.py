@@ -1,16 +1,18 @@
 """Hands out a process' connections: one call when it is due, many at the same moment, or one that is cut off."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Final
 
 from harness.history import Exchange
 from scenarios.load import green
 from scenarios.load.client import Connection, Done
-from scenarios.load.journal import Call
+from scenarios.load.rows import Call, Row
+from scenarios.load.stream import Stream
 
 REAP_S: Final = 0.05  # how often calls are looked at that may be overdue
+Answered = Callable[[Exchange], object]
 SPIN_NS: Final = 200_000  # the event loop's timers are late by up to this much; the rest of a pause is spun
 
 
@@ -24,12 +26,13 @@ class Desk:
         self.all: dict[Connection, None] = {}  # in the order of their users
         self.stopped = False
         self.unsent = 0  # calls that were due when the load was stopped
-        self.answered: Done = lambda _: None  # called for every exchange
+        self.answered: Callable[[Row], object] = lambda _: None  # called for every row
         self._open: deque[Connection] = deque()
         self._closed: list[Connection] = []
         self.reserve = 0
-        self._waiting: deque[tuple[Call, Done, int]] = deque()
-        self._patient: deque[tuple[Call, Done, int]] = deque()
+        self._waiting: deque[tuple[Call, Answered, int]] = deque()
+        self._patient: deque[tuple[Call, Answered, int]] = deque()
+        self._stream: Stream | None = None
 
     def add(self, connection: Connection) -> None:
         """Take a connection into use."""
@@ -52,7 +55,21 @@ class Desk:
         """Calls that are due but wait for a connection."""
         return len(self._waiting) + len(self._patient)
 
-    def fire(self, call: Call, done: Done, intended: int = 0, *, patient: bool = False) -> None:
+    def stream(self, choose: Callable[[], Call | None], answered: Callable[[Row], object]) -> Stream:
+        """Keep every connection that nobody else wants busy with what `choose` gives, as a patient caller would, until
+        the stream is ended; one that nothing is chosen for becomes idle, until `stir`."""
+        self._stream = Stream(self, choose, answered)
+        self.stir()
+        return self._stream
+
+    def stir(self) -> None:
+        """Offer idle connections to the stream."""
+        for _ in range(self.idle() - self.reserve):
+            connection = self._next()
+            if connection is not None:
+                self._free(connection)
+
+    def fire(self, call: Call, done: Answered, intended: int = 0, *, patient: bool = False) -> None:
         """Send a call as soon as a connection is free; never waits. `done` gets its exchange."""
         if self.stopped:
             self.unsent += 1
@@ -83,22 +100,19 @@ class Desk:
         found: dict[int, Exchange] = {}
         done = green.Event()
 
-        def collect(place: int) -> Done:
+        def collect(place: int) -> Answered:
             def take(exchange: Exchange) -> None:
-                if place < len(lent):
-                    self.answered(exchange)
                 found[place] = exchange
-                if place < len(lent):
-                    self._returned(lent[place])
                 if len(found) == len(calls):
                     done.set()
 
             return take
 
         takers = [collect(place) for place in range(len(calls))]
+        enders = [self._ender(taker) for taker in takers[: len(lent)]]
         start = monotonic_ns()
         # Nothing but the writes is in this loop: it decides how close together the requests arrive.
-        for place, (connection, call, taker) in enumerate(zip(lent, calls, takers, strict=False)):
+        for place, (connection, call, taker) in enumerate(zip(lent, calls, enders, strict=False)):
             if spread_ns:
                 _until(start + spread_ns[place])
             connection.send(call, taker)
@@ -113,16 +127,16 @@ class Desk:
         if connection is None:
             return self.ask(call)
         reply = green.Reply()
-        connection.send(call, reply.give)
+        connection.send(call, lambda row, _: reply.give(row))
         if connection.call is call:
             if after_s > 0:
                 green.sleep(after_s)
             # It may have been answered meanwhile, and even be in use again for the same call: it is lent to us alone.
             connection.abort("closed by us before the answer" + (" (reset)" if reset else ""), reset=reset)
-        exchange: Exchange = reply.get()
-        self.answered(exchange)
-        self._returned(connection)
-        return exchange
+        row: Row = reply.get()
+        self.answered(row)
+        self.returned(connection)
+        return row.exchange
 
     def reap(self) -> None:
         """Give up overdue calls, for ever; run it in a greenlet of its own."""
@@ -161,15 +175,21 @@ class Desk:
             return None
         return self._open.popleft() if self._open else self._closed.pop() if self._closed else None
 
-    def _use(self, connection: Connection, call: Call, done: Done, intended: int) -> None:
-        def finished(exchange: Exchange) -> None:
-            self.answered(exchange)
-            self._returned(connection)
-            done(exchange)
+    def _use(self, connection: Connection, call: Call, done: Answered, intended: int) -> None:
+        connection.dispatch(call, self._ender(done), intended)
 
-        connection.dispatch(call, finished, intended)
+    def _ender(self, done: Answered) -> Done:
+        """What is to happen when a call has ended: its connection is free for the next one, then `done` is told."""
 
-    def _returned(self, connection: Connection) -> None:
+        def ended(row: Row, connection: Connection) -> None:
+            self.answered(row)
+            self.returned(connection)
+            done(row.exchange)
+
+        return ended
+
+    def returned(self, connection: Connection) -> None:
+        """A connection that was lent is idle again."""
         if connection in self.all:
             self._free(connection)
 
@@ -178,10 +198,14 @@ class Desk:
             self._use(connection, *self._waiting.popleft())
         elif self._patient and not self.stopped and self.idle() >= self.reserve:
             self._use(connection, *self._patient.popleft())
-        elif connection.open:
-            self._open.append(connection)
+        elif self._stream is not None and not self._stream.ended and not self.stopped and self.idle() >= self.reserve:
+            self._stream.take(connection)
         else:
-            self._closed.append(connection)
+            self.put(connection)
+
+    def put(self, connection: Connection) -> None:
+        """Leave a connection until it is wanted."""
+        (self._open if connection.open else self._closed).append(connection)
 
 
 def _until(when: int) -> None:

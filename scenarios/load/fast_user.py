@@ -11,7 +11,8 @@ from harness.profile import Profile
 from scenarios.load import green
 from scenarios.load.answers import LARGEST, Answer, Head
 from scenarios.load.client import Connection, Done
-from scenarios.load.journal import Call, Journal
+from scenarios.load.journal import Journal
+from scenarios.load.rows import Call
 
 _ssl: Any = gevent_ssl
 
@@ -64,7 +65,7 @@ class FastConnection(Connection):
                 response.success()
             elif status:
                 response.failure(f"status {status}")
-        self._running = None
+        self._running, self._last = None, monotonic_ns()
         if not status:
             self._finish(None, f"{type(response.error).__name__}: {response.error}"[:120])
             return
@@ -75,11 +76,13 @@ class FastConnection(Connection):
         head = Head(status, len(body), True, first.get("content-type", ""), first.get("retry-after"), fields)
         self._finish(None if too_large else Answer(head, body, False), "answer larger than 1 MiB" if too_large else "")
 
-    def _finish(self, answer: Answer | None, error: str, *, written: bool = True, reset: bool = False) -> None:
+    def _finish(
+        self, answer: Answer | None, error: str, whole: bytes = b"", *, written: bool = True, reset: bool = False
+    ) -> None:
         running, self._running = self._running, None
         if running is not None and not self._give_up(running, error):
             return
-        super()._finish(answer, error, written=written, reset=reset)
+        super()._finish(answer, error, whole, written=written, reset=reset)
 
     def _give_up(self, running: Any, error: str) -> bool:
         """End a request; False when it was answered at the last moment. Locust's client tells no statistics of it."""

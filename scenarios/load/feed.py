@@ -1,7 +1,7 @@
 """Feeds Locust's statistics in batches, so that its page, its CSV and its master count what was really sent."""
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any, Final, NamedTuple
 
 import locust.stats
@@ -51,37 +51,42 @@ class Feed:
 
     def flush(self) -> None:
         """Feed what has gathered since the last time."""
-        rows, self._journal.fresh = self._journal.fresh, []
+        self._journal.flush()
+        batches, self._journal.fresh = self._journal.fresh, []
         if self._by_locust:
-            rows = []
+            batches = []
         steered = self._steering.calls - self._steered
         self._steered += steered
-        if not rows and not steered:
+        if not batches and not steered:
             return
         stats = self._environment.stats
         before = stats.total.num_requests
-        by_scenario: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        for row in rows:
-            by_scenario[row[0]].append(row)
-        for scenario, mine in by_scenario.items():
-            batch = _batch(mine)
-            for entry in (stats.get(scenario, METHOD), stats.total):
-                _add(entry, batch)
-            _errors(stats, scenario, mine)
+        for columns in batches:
+            self._take(columns)
         if steered:
             for entry in (stats.get(CONTROL, METHOD), stats.total):
                 _add(entry, _Batch(Counter(), 0.0, 0.0, 0.0, 0, 0, steered))
         self.engine += stats.total.num_requests - before
 
+    def _take(self, columns: dict[str, Any]) -> None:
+        stats, scenarios = self._environment.stats, columns["scenario"]
+        times = (columns["received"] - columns["intended"]) / 1e6
+        sizes = np.array(columns["size"])
+        errors = _errors(columns)
+        for scenario in set(scenarios):
+            mine = np.array([one == scenario for one in scenarios])
+            failed = Counter(error for own, error in zip(mine, errors, strict=True) if own and error)
+            batch = _batch(times[mine], int(sizes[mine].sum()), failed.total())
+            for entry in (stats.get(scenario, METHOD), stats.total):
+                _add(entry, batch)
+            _list(stats, scenario, failed)
+
     def _counted(self, **_: Any) -> None:
         self.engine += 1
 
 
-def _batch(rows: list[tuple[Any, ...]]) -> _Batch:
-    times = np.array([row[1] for row in rows]) / 1e6
-    failures = sum(map(_failed, rows))
-    sizes = sum([row[5] for row in rows])
-    return _Batch(_rounded(times), float(times.sum()), float(times.min()), float(times.max()), failures, sizes)
+def _batch(times: Any, size: int, failures: int) -> _Batch:
+    return _Batch(_rounded(times), float(times.sum()), float(times.min()), float(times.max()), failures, size)
 
 
 def _rounded(times: Any) -> Counter[int]:
@@ -116,9 +121,8 @@ def _add(entry: Any, batch: _Batch) -> None:
         entry.response_times[ms] += many
 
 
-def _errors(stats: Any, scenario: str, rows: list[tuple[Any, ...]]) -> None:
+def _list(stats: Any, scenario: str, failed: Counter[str]) -> None:
     """The kinds of failures, as Locust's page lists them."""
-    failed = Counter(row[4] or f"status {row[2]}" for row in rows if _failed(row))
     for error, many in failed.items():
         key = locust.stats.StatsError.create_key(METHOD, scenario, error)
         entry = stats.errors.get(key)
@@ -128,6 +132,13 @@ def _errors(stats: Any, scenario: str, rows: list[tuple[Any, ...]]) -> None:
         entry.occurrences += many - 1
 
 
-def _failed(row: tuple[Any, ...]) -> bool:
-    """Whether a request has no answer that it should have; callers who go away on purpose are no failures."""
-    return row[3] == "unknown" and not row[4].startswith(GIVEN_UP)
+def _errors(columns: dict[str, Any]) -> list[str]:
+    """Why each request has no answer that it should have, '' where it has one; callers who go away on purpose are no
+    failures."""
+    if "unknown" not in columns["outcome"]:
+        return [""] * len(columns["outcome"])
+    rows = zip(columns["outcome"], columns["status"], columns["error"], strict=True)
+    return [
+        (error or f"status {status}") if outcome == "unknown" and not error.startswith(GIVEN_UP) else ""
+        for outcome, status, error in rows
+    ]

@@ -60,6 +60,11 @@ def serve(function: Callable[..., object], *args: object) -> Any:
     return _gevent.spawn(function, *args)
 
 
+def soon(function: Callable[[], object]) -> None:
+    """Call a function in the event loop, once it has dealt with what is ready now."""
+    _gevent.get_hub().loop.run_callback(function)
+
+
 def join(greenlets: Iterable[Any], timeout_s: float | None = None) -> bool:
     """Wait for greenlets to end; whether they all have. Raises what the first one raised that failed."""
     waited = list(greenlets)

@@ -12,7 +12,7 @@ from typing import Final
 from harness.control import ControlClient
 from harness.history import Exchange
 from scenarios.load import green
-from scenarios.load.journal import Call
+from scenarios.load.rows import Call
 from scenarios.load.session import Token
 from scenarios.load.work import Work
 

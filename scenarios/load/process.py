@@ -21,14 +21,14 @@ from scenarios.load.desk import Desk
 from scenarios.load.feed import Feed
 from scenarios.load.journal import Journal
 from scenarios.load.order import Order
+from scenarios.load.rows import Row
 from scenarios.load.session import Session, run_prefix
 from scenarios.load.steering import Steering
 from scenarios.load.turn import Turn
 from scenarios.load.watch import Watch
 from scenarios.load.wire import Dialler
 
-FEED_S: Final = 0.5
-FLUSH_S: Final = 1.0  # the most that a kill can lose of a slow trickle of exchanges
+FLUSH_S: Final = 0.5  # the most that a kill can lose of a slow trickle of exchanges
 STOPPED_WAIT_S: Final = 3.0  # for answers under way when the load is stopped early
 STEERING_WAIT_S: Final = 12.0  # longer than a control call can take
 STATM: Final = Path("/proc/self/statm")
@@ -50,6 +50,7 @@ class LoadProcess:
         self._profile = profile
         self._recorder = recorder
         self.journal = Journal(self._recorder)
+        self.journal.watched = self.watch.note
         self._steering = Steering(profile, self._recorder, "lifecycle")
         self.feed = Feed(environment, self.journal, self._steering, by_locust=users.by_locust)
         self._users = users
@@ -71,7 +72,7 @@ class LoadProcess:
         self._session = Session(self._profile, self._dialler, self.desk, order.usage, prefix)
         self._users.prepare(self._profile, order.timeout_s)
         self.watch.restart(order.timeout_s)
-        self.desk.answered = self._answered
+        self.desk.answered = self._answered if self._profile.rate else _unlimited
         self.desk.stopped, self.desk.unsent = False, 0
         bursting = any(part.stage.scenario != "background" for part in order.parts)
         self.desk.reserve = order.connections // 2 if bursting else 0
@@ -169,23 +170,17 @@ class LoadProcess:
         while self._steering.busy and monotonic_ns() < deadline:
             green.sleep(0.01)
 
-    def _answered(self, exchange: Any) -> None:
+    def _answered(self, row: Row) -> None:
         assert self._session is not None
-        pacer = self._session.tokens[exchange.user].pacer
-        if pacer.count:
-            pacer.give_back(exchange.received, lost=exchange.outcome == "unknown")
-        self.watch.note(exchange)
+        pacer = self._session.tokens[row.call.user].pacer
+        pacer.give_back(row.received, lost=row.said.outcome == "unknown")
 
     def _keep_up(self) -> None:
         """Feed Locust's statistics, keep the shard on disk up to date, and see whether the target is still there."""
-        flushed = 0.0
         while True:
-            green.sleep(FEED_S)
+            green.sleep(FLUSH_S)
             self.feed.flush()
-            flushed += FEED_S
-            if flushed >= FLUSH_S:
-                self._flush()
-                flushed = 0.0
+            self._flush()
             if self._turn is not None and not self.desk.stopped and (self.journal.broken or self.watch.look()):
                 self.desk.drain(0.0)
                 self.ended()
@@ -208,6 +203,10 @@ def memory_mb() -> float:
         return round(int(STATM.read_text().split()[1]) * resource.getpagesize() / 1e6, 1)
     except (OSError, ValueError, IndexError):
         return 0.0
+
+
+def _unlimited(_: Row) -> None:
+    """No rate is declared, so that nothing is given back."""
 
 
 def _warm_up() -> None:

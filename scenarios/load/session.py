@@ -13,8 +13,8 @@ from harness.pool import User
 from harness.profile import Profile
 from harness.spec import load_spec
 from scenarios.load.desk import Desk
-from scenarios.load.journal import Call
 from scenarios.load.limits import LATE_NS, Ledger, Pacer
+from scenarios.load.rows import Call
 from scenarios.load.scopes import challenge_scope, rate_scope
 from scenarios.load.usage import Usage
 from scenarios.load.wire import Dialler

@@ -10,7 +10,7 @@ from typing import Final
 from harness.history import Exchange
 from harness.spec import load_spec
 from scenarios.load import green
-from scenarios.load.journal import Call
+from scenarios.load.rows import Call
 from scenarios.load.session import Token
 from scenarios.load.work import Work
 

@@ -1,10 +1,12 @@
 """Sees when a target is gone for good, so that a load does not go on for hours against nothing."""
 
+from collections.abc import Sequence
+from itertools import takewhile
 from time import monotonic_ns
 from typing import Final
 
-from harness.history import Exchange
 from harness.history.columns import GIVEN_UP
+from scenarios.load.rows import Row
 
 REFUSED_S: Final = 10.0  # without an answer while every connection is refused; a service restarts in less
 FEWEST: Final = 5  # requests that must have failed meanwhile
@@ -26,16 +28,16 @@ class Watch:
         self._reached = 0
         self._last = ""
 
-    def note(self, exchange: Exchange) -> None:
-        """Take one exchange into account."""
-        if exchange.status:
-            self._answered = exchange.received
-            if self._failed:
-                self._failed = self._reached = 0
-        elif not exchange.error.startswith(GIVEN_UP):
-            self._failed += 1
-            self._reached += not exchange.error.startswith("connect")
-            self._last = exchange.error
+    def note(self, rows: Sequence[Row]) -> None:
+        """Take these into account, which have ended in this order; usually the last one was answered."""
+        since = list(takewhile(lambda row: not row.said.status, reversed(rows)))
+        if len(since) < len(rows):
+            self._answered = rows[-1 - len(since)].received
+            self._failed = self._reached = 0
+        errors = [row.said.error for row in since if not row.said.error.startswith(GIVEN_UP)]
+        self._failed += len(errors)
+        self._reached += sum(not error.startswith("connect") for error in errors)
+        self._last = errors[0] if errors else self._last
 
     def look(self) -> bool:
         """Whether the target is gone."""

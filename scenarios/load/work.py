@@ -8,9 +8,9 @@ from typing import Final
 
 from harness.history import Exchange
 from scenarios.load import green
-from scenarios.load.journal import Call
 from scenarios.load.part import Part
 from scenarios.load.phases import Phase
+from scenarios.load.rows import Call
 from scenarios.load.session import Session, Token
 
 IDLE_S: Final = 0.01  # how long a scenario waits that can do nothing at the moment

@@ -3,17 +3,19 @@
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic_ns
 
 import pytest
 
-from harness.history import Exchange, Recorder
+from harness.history import Exchange, Recorder, read_history
 from scenarios.load import green
 from scenarios.load.client import Connection
 from scenarios.load.desk import Desk
-from scenarios.load.journal import Call, Journal
+from scenarios.load.journal import Journal
+from scenarios.load.rows import Call, Row
 from scenarios.load.wire import Dialler
 from tests.support.raw_server import Behaviour, closes_after, http, raw_server, replies
 
@@ -241,6 +243,106 @@ def test_draining_waits_for_answers_under_way(tmp_path: Path) -> None:
         threading.Timer(0.1, release.set).start()
         bench.desk.drain(10.0)
         assert [one.outcome for one in done] == ["ok"]
+
+
+def test_a_stream_keeps_every_connection_busy_but_those_in_reserve(tmp_path: Path) -> None:
+    with raw_server(replies(OK)) as port:
+        bench = Bench(tmp_path, port, connections=4)
+        bench.desk.reserve = 1
+        rows: list[Row] = []
+        calls = iter([call(f"r{n}") for n in range(30)])
+        enough = green.Event()
+
+        def answered(row: Row) -> None:
+            rows.append(row)
+            if len(rows) == 30:
+                enough.set()
+
+        stream = bench.desk.stream(lambda: next(calls, None), answered)
+        assert bench.desk.idle() == 1
+        assert enough.wait(10)
+        stream.ended = True
+        green.sleep(0)
+        assert sorted(row.call.ref or "" for row in rows) == sorted(f"r{n}" for n in range(30))
+        assert len({row.connection for row in rows}) == 3
+        assert bench.desk.idle() == 4
+
+
+def test_a_call_that_waits_goes_before_the_next_one_of_a_stream(tmp_path: Path) -> None:
+    with raw_server(replies(OK)) as port:
+        bench = Bench(tmp_path, port)
+        order: list[str | None] = []
+        asked = green.Event()
+
+        def asks(_: Exchange) -> None:
+            order.append("asked")
+            asked.set()
+
+        def choose() -> Call | None:
+            return None if asked.is_set() else call("streamed")
+
+        stream = bench.desk.stream(choose, lambda row: order.append(row.call.ref))
+        green.sleep(0)  # the stream has the only connection
+        bench.desk.fire(call("asked"), asks)
+        assert asked.wait(10)
+        stream.ended = True
+        assert order[-1] == "asked"
+        assert bench.journal.sent == len(order)
+
+
+def test_a_stream_goes_on_after_its_connections_are_closed(tmp_path: Path, seen: list[bytes]) -> None:
+    with raw_server(counting(closes_after(OK), seen)) as port:
+        bench = Bench(tmp_path, port, connections=2)
+        calls = iter([call(f"r{n}") for n in range(10)])
+        rows: list[Row] = []
+        bench.desk.stream(lambda: next(calls, None), rows.append)
+        with green.Timeout(10):
+            while len(rows) < 10:
+                green.sleep(0.01)
+        # A close that comes after the next call was written leaves that one unknown; none is sent twice.
+        assert {row.said.outcome for row in rows} <= {"ok", "unknown"}
+        assert len(seen) <= 10
+
+
+@pytest.mark.parametrize("cut", [1, 30, len(OK) - 1])
+def test_an_answer_that_was_known_whole_is_read_as_well_when_it_comes_in_parts(tmp_path: Path, cut: int) -> None:
+    whole = [True]
+
+    def answers(connection: socket.socket, _: bytes) -> None:
+        if whole[0]:
+            connection.sendall(OK)
+            return
+        connection.sendall(OK[:cut])
+        time.sleep(0.02)
+        connection.sendall(OK[cut:])
+
+    with raw_server(answers) as port:
+        bench = Bench(tmp_path, port)
+        first, second = bench.ask(), bench.ask()
+        whole[0] = False
+        third = bench.ask()
+    told = [(one.status, one.challenge_id, one.body_fault, one.connection) for one in (first, second, third)]
+    assert told == [told[0]] * 3
+
+
+def test_what_was_recorded_is_what_was_told(tmp_path: Path) -> None:
+    odd = http("500 Broken", b"<html>", "Content-Type: text/html")
+    answers = [OK, OK, odd, OK, http("429 Slow", b"", "Retry-After: 3")]
+
+    def behave(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(answers.pop(0))
+
+    with raw_server(behave) as port:
+        bench = Bench(tmp_path, port)
+        told = [bench.desk.ask(call(f"r{n}")) for n in range(5)]
+    bench.journal.flush()
+    bench.recorder.close(sent=bench.journal.sent)
+    frame = read_history(tmp_path).frame
+    start = told[0].intended  # a reader counts time from the first row
+    for column in Exchange._fields:
+        since = start if column in ("intended", "sent", "received") else 0
+        recorded = [None if value != value else value + since if since else value for value in frame[column].tolist()]
+        assert recorded == [getattr(one, column) for one in told], column
 
 
 def test_a_long_request_is_written_in_parts(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from scenarios.load.desk import Desk
 from scenarios.load.options import plan_of_options, read_options
 from scenarios.load.order import Order, order_of
 from scenarios.load.planner import deal
+from scenarios.load.rows import Call, Row, Said
 from scenarios.load.session import Session, base36, run_prefix
 from scenarios.load.setup import raise_file_limit
 from scenarios.load.usage import Usage, usage_of
@@ -73,6 +74,11 @@ def exchange(status: int, error: str = "", **other: Any) -> Exchange:
     return Exchange(**{**values, **other})
 
 
+def ended(one: Exchange) -> Row:
+    said = Said(one.status, one.outcome, "", "", None, "", one.error, None, None, 0)
+    return Row(Call(*one[:10], b""), said, one.intended, one.sent, one.received, one.connection)
+
+
 class Late(Watch):
     """A watch to which it seems that the last answer came a while ago."""
 
@@ -85,7 +91,7 @@ def test_a_target_is_gone_when_all_is_refused_for_long_enough() -> None:
     watch = Late()
     assert not watch.age(1000)  # nothing was sent
     for _ in range(5):
-        watch.note(exchange(0, "connect: Connection refused"))
+        watch.note([ended(exchange(0, "connect: Connection refused"))])
     assert not watch.age(REFUSED_S - 1)
     assert watch.age(REFUSED_S + 1)
     assert "5 requests failed; the last: connect: Connection refused" in watch.gone
@@ -94,7 +100,7 @@ def test_a_target_is_gone_when_all_is_refused_for_long_enough() -> None:
 def test_a_target_that_may_still_answer_is_waited_for() -> None:
     watch = Late()
     for _ in range(50):
-        watch.note(exchange(0, "timeout: no complete answer"))
+        watch.note([ended(exchange(0, "timeout: no complete answer"))])
     assert not watch.age(REFUSED_S + 1)
     assert watch.age(REFUSED_S + 11)
 
@@ -102,11 +108,11 @@ def test_a_target_that_may_still_answer_is_waited_for() -> None:
 def test_an_answer_or_our_own_doing_is_no_sign_of_a_target_that_is_gone() -> None:
     watch = Late()
     for _ in range(50):
-        watch.note(exchange(0, "closed by us before the answer"))
+        watch.note([ended(exchange(0, "closed by us before the answer"))])
     assert not watch.age(1000)
     for _ in range(50):
-        watch.note(exchange(0, "read: Connection reset"))
-    watch.note(exchange(503))
+        watch.note([ended(exchange(0, "read: Connection reset"))])
+    watch.note([ended(exchange(503))])
     assert not watch.age(1000)
 
 
