@@ -26,8 +26,9 @@ NAME: Final = re.compile(r"[\w\[\]+.:/-]+")  # what `-k` takes as one name
 PROGRESS_S: Final = 1.0
 # What says most for a challenge comes first, what settles tokens and uses up limits last, so that a small pool does.
 ORDER: Final = (
-    "test_resume", "test_refs", "test_credentials", "test_gateways", "test_matrix", "test_pipelined", "test_http",
-    "test_generated", "test_rate", "test_settle", "test_stateful", "test_limits", "test_later",
+    "test_resume", "test_refs", "test_effects", "test_credentials", "test_gateways", "test_matrix", "test_pipelined",
+    "test_http", "test_generated", "test_kept", "test_rate", "test_settle", "test_stateful", "test_limits",
+    "test_later",
 )  # fmt: skip
 # Only a run that resumes another has refs to ask for again.
 collect_ignore = [] if (Path(os.environ.get(ENV_RUN, "")) / RESUMED).is_file() else ["test_resume.py"]

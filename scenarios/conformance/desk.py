@@ -18,6 +18,7 @@ INTENT_OF: Final[dict[Role, str]] = {"limited": "limit-reached", "pending": "pen
 SHORT_WAIT_S: Final = 1.0  # rather than a reset, which makes the target forget what history rules look at
 LONG_WAIT_S: Final = 15.0  # for one case, where the target cannot be reset
 ALL_WAITS_S: Final = 60.0  # for the whole stage
+MOST_OF_STATE: Final = 20  # users in turn: a rate limit may count what they are refused
 LARGEST_LIMIT: Final = 200  # challenges; a larger limit is the load stage's to reach
 
 
@@ -203,11 +204,16 @@ class Desk:
     def _counted_with(self, user: User) -> User:
         """A token whose next challenge counts for the same limit as the user's: their own if they can be given one."""
         ledger, now = self.stage.ledger, time.monotonic_ns()
-        if self.stage.profile.policy.in_flight == "allow":
-            return user
         tokens = [one for one in self.users if ledger.scope(one) == ledger.scope(user) and self._fits(one, "")]
-        found = next((one for one in tokens if ledger.ends_pending(one) < now and not ledger.settled(one)), None)
+        free = [one for one in tokens if not ledger.settled(one)]
+        if self.stage.profile.policy.in_flight == "allow":
+            return self._use(min(free, key=self._last_use)) if len({one.person for one in free}) > 1 else user
+        found = next((one for one in free if ledger.ends_pending(one) < now), None)
         return found or pytest.skip(f"its {len(tokens)} tokens hold one challenge each, which is less than the limit")
+
+    def serves(self, user: User) -> bool:
+        """Whether nothing of what is known of a token keeps it from being answered again."""
+        return self._fits(user, "") and not self.stage.ledger.settled(user)
 
     def _fits(self, user: User, channel: str) -> bool:
         known = user.state == "active" and user.index not in self.stage.expired
@@ -215,7 +221,9 @@ class Desk:
 
     def _of_state(self, state: str) -> User:
         found = [user for user in self.stage.profile.pool.users if user.state == state]
-        return found[0] if found else self._lacks(f"no user with state '{state}'")
+        if not found:
+            self._lacks(f"no user with state '{state}'")
+        return self._use(min(found[:MOST_OF_STATE], key=self._last_use))
 
     def _first(self, fits: Callable[[User], bool], what: str) -> User:
         known = [user for user in self.users if user.state == "active" and user.index not in self.stage.expired]
@@ -273,8 +281,12 @@ class Desk:
 
     def reset(self) -> bool:
         """Make the target forget, where it can and nothing was sent in this test that it should remember."""
-        if self.stage.sent_in_case or not self.stage.control.reset():
+        if self.stage.sent_in_case or self.stage.profile.control.reset is None:
             return False
+        self.stage.control.pushes()  # on both sides of it, so that all pushes stand between two counts
+        if not self.stage.control.reset():
+            return False
+        self.stage.control.pushes()
         self.stage.ledger.forget()
         return True
 

@@ -78,6 +78,11 @@ def _mangled(secret: str) -> str:
     return secret[:-1] + ("x" if secret[-1:] != "x" else "y")
 
 
+def _encoded(secret: str) -> str:
+    """Percent-encoded as in a path, which a header's value never is."""
+    return f"%{ord(secret[0]):02X}{secret[1:]}"
+
+
 def _other_case(text: str) -> str:
     return text.swapcase() if text.swapcase() != text else text + "X"
 
@@ -91,6 +96,8 @@ _key("longer", lambda s: [s.user.api_key + "x"])
 _key("other-case", lambda s: [_other_case(s.user.api_key)])
 _key("quoted", lambda s: [f'"{s.user.api_key}"'])
 _key("foreign", lambda s: [s.desk.key_of_other_programme(s.user)])
+_key("encoded", lambda s: [_encoded(s.user.api_key)])
+_key("listed", lambda s: [f"{s.user.api_key},no-such-key-{s.unique}"])
 _key("token", lambda s: [s.user.token])
 _key("spaced", lambda s: [f"  {s.user.api_key} \t"])
 _key("twice", lambda s: [s.user.api_key, f"no-such-key-{s.unique}"])
@@ -110,9 +117,38 @@ _token("no-scheme", lambda s: [s.user.token])
 _token("basic", lambda s: ["Basic " + base64.b64encode(f"{s.user.token}:".encode()).decode()])
 _token("other-scheme", lambda s: [f"Token {s.user.token}"])
 _token("lower-scheme", lambda s: [f"bearer {s.user.token}"])
+_token("encoded", lambda s: [f"Bearer {_encoded(s.user.token)}"])
+_token("listed", lambda s: [f"Bearer {s.user.token},{s.unique}"])
 _token("key", lambda s: [f"Bearer {s.user.api_key}"])
 _token("twice", lambda s: [f"Bearer {s.user.token}", f"Bearer no.such.token.{s.unique}"])
 _token("twice-bad-first", lambda s: [f"Bearer no.such.token.{s.unique}", f"Bearer {s.user.token}"])
+
+
+def _key_elsewhere(name: str, header: str, paired: bool = True) -> None:
+    """The api-key in a header of nearly the same name alone."""
+
+    def put(draft: Draft, setting: Setting) -> None:
+        draft.set(SPEC.key_header)
+        draft.set(header, setting.user.api_key)
+
+    _value("key", name, put, paired=paired)
+
+
+# Interfaces of the CGI family give both spellings to a program as one name.
+_key_elsewhere("underscored", SPEC.key_header.replace("-", "_"))
+_value("key", "nul", lambda d, s: d.set(SPEC.key_header, f"{s.user.api_key}\x00x"), paired=False)
+_value("token", "nul", lambda d, s: d.set(AUTHORIZATION, f"Bearer {s.user.token}\x00x"), paired=False)
+
+
+COOKIES: Final = ("token", "access_token", "auth_token", "Authorization")
+
+
+def _in_cookie(draft: Draft, setting: Setting) -> None:
+    draft.set(AUTHORIZATION)
+    draft.set("Cookie", "; ".join(f"{name}={setting.user.token}" for name in COOKIES))
+
+
+_value("token", "in-cookie", _in_cookie, paired=False)
 
 
 def _in_query(dimension: str, header: str, field: str, secret: Callable[[Setting], str]) -> None:
@@ -153,6 +189,13 @@ _channel("encoded-twice", lambda name: f"%25{ord(name[0]):02X}{name[1:]}")
 _channel("look-alike", lambda name: "%D0%90" + name[1:])
 _channel("wide", lambda name: "".join(f"%EF%BC%{0xA1 + ord(c) - 65:02X}" for c in name))
 _channel("not-utf8", lambda name: f"{name}%FF")
+_channel("no-break-space", lambda name: f"{name}%C2%A0")
+_channel("byte-order-mark", lambda name: f"%EF%BB%BF{name}")
+_channel("plus", lambda name: f"{name}+")
+_channel("question", lambda name: f"{name}%3Fx")
+_channel("hash", lambda name: f"{name}%23x")
+_channel("dotless", lambda name: name.replace("I", "%C4%B1") if "I" in name else name.replace("A", "%C3%81"))
+_channel("encoded-whole", lambda name: "".join(f"%{ord(letter):02x}" for letter in name))
 _channel("null", lambda _: "null")
 _channel("placeholder", lambda _: "%7Bchannel%7D")
 _channel("long", lambda name: name * 20)

@@ -43,9 +43,11 @@ class Evidence:
     def _raw(self, draft: Draft, variables: dict[str, str]) -> str:
         """What curl would mend goes over a bare connection, byte by byte."""
         data = draft.data(self._host, self._prefix, self._scheme).decode("latin-1")
+        # No shell can hold a NUL in a word.
+        sent = r" && printf '\0' && ".join(f"printf %s {_quoted(part, variables)}" for part in data.split("\0"))
         tls = f"openssl s_client -quiet -connect {self._authority()}"
         peer = tls if self._scheme == "https" else f"curl -sS --max-time 10 telnet://{self._authority()}"
-        return f"{{ printf %s {_quoted(data, variables)}; sleep 2; }} | {peer}"
+        return f"{{ {sent}; sleep 2; }} | {peer}"
 
     def _authority(self) -> str:
         port = {"http": "80", "https": "443"}[self._scheme]

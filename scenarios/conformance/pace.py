@@ -7,6 +7,7 @@ from typing import Final
 from harness.profile import Profile
 
 LONGEST_WAIT_S: Final = 30.0  # for one request; a window that asks for more cannot be waited for
+ALL_WAITS_S: Final = 240.0  # for the whole stage: a limit that asks for more leaves no time for all cases
 
 
 class Pace:
@@ -32,10 +33,10 @@ class Pace:
                 free = max(free, log[-count] + window + self._slack)
         return (free - now) / 1e9
 
-    def hold(self, person: int, key: int) -> bool:
-        """Wait for it; False where that would take too long."""
+    def hold(self, person: int, key: int, share: float = 1.0) -> bool:
+        """Wait for it; False where that would take too long, or more than this share of the time for all waits."""
         wait = self.wait_s(person, key, time.monotonic_ns())
-        if wait > LONGEST_WAIT_S:
+        if wait > LONGEST_WAIT_S or self.waited_s + wait > ALL_WAITS_S * share:
             return False
         if wait > 0:
             self.waited_s += wait

@@ -1,46 +1,12 @@
 """Credentials come first: who lacks them is told nothing else, and changes nothing."""
 
-import time
-
 import pytest
 
 from scenarios.conformance.desk import Desk
-from scenarios.conformance.dimensions import VALUES, Setting, Value
+from scenarios.conformance.dimensions import VALUES, Setting
 from scenarios.conformance.draft import draft_for
 from scenarios.conformance.likeness import stable_parts
 from scenarios.conformance.stage import CaseFailed, Stage
-
-FAULTS = [value for dimension in ("key", "token") for value in VALUES[dimension] if value.role == "plain"]
-
-
-LONGEST_LATE_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def pushes_counted(stage: Stage) -> None:
-    """Wait until earlier challenges have surely been pushed, where that is soon: then each further push shows."""
-    late_s = (stage.profile.target.late_effect_ns or 0) / 1e9
-    if stage.profile.control.pushes is not None and 0 < late_s <= LONGEST_LATE_S:
-        time.sleep(late_s * 1.02 + 0.05)
-
-
-@pytest.mark.usefixtures("pushes_counted")
-@pytest.mark.parametrize("value", FAULTS, ids=lambda value: value.id)
-def test_refused_changes_nothing(value: Value, stage: Stage, desk: Desk) -> None:
-    """The ref of a refused request is free afterwards, and no push was sent for it."""
-    user = desk.find(need=2)
-    channel, ref = user.usable[0], stage.ref(value.id)
-    draft = draft_for(user, channel, ref)
-    value.put(draft, Setting(desk, user, channel, ref))
-    before = stage.control.pushes()
-    refused = stage.check(stage.send(draft))
-    after = stage.control.pushes()
-    if 200 <= refused.status < 300:
-        pytest.skip("this spelling of good credentials was served")
-    if before is not None and after is not None and after > before and stage.profile.target.exclusive:
-        raise CaseFailed(stage.failure(refused, f"refused, but {after - before} push was sent"))
-    stage.check(stage.send(draft_for(user, channel, ref)))
-
 
 UNKNOWN = ("unknown", "mangled", "logged-out")
 

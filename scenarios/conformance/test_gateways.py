@@ -5,25 +5,11 @@ import pytest
 from scenarios.conformance.desk import Desk
 from scenarios.conformance.dimensions import VALUES, Setting, Value
 from scenarios.conformance.draft import AUTHORIZATION, SPEC, draft_for
-from scenarios.conformance.stage import CaseFailed, Stage
+from scenarios.conformance.stage import Stage
 from scenarios.conformance.test_refs import issue, same
 
 BAD = [value for dimension in ("key", "token") for value in VALUES[dimension] if value.role == "plain"]
 WITHOUT = {"key": (SPEC.key_header,), "token": (AUTHORIZATION,), "both": (AUTHORIZATION, SPEC.key_header)}
-
-
-@pytest.mark.parametrize("value", VALUES["method"], ids=lambda value: value.id)
-def test_refused_method_sends_no_push(value: Value, stage: Stage, desk: Desk) -> None:
-    """What is refused for its method does nothing: no push goes out, and the ref is free."""
-    user = desk.find(need=2)
-    draft = draft_for(user, user.usable[0], stage.ref(value.id))
-    value.put(draft, Setting(desk, user, user.usable[0], stage.ref(value.id)))
-    before = stage.control.pushes()
-    refused = stage.check(stage.send(draft))
-    after = stage.control.pushes()
-    if before is not None and after is not None and after > before and stage.profile.target.exclusive:
-        raise CaseFailed(stage.failure(refused, f"refused, but {after - before} push was sent"))
-    issue(stage, user, user.usable[0], stage.ref(value.id))
 
 
 @pytest.mark.parametrize("value", BAD, ids=lambda value: value.id)
@@ -47,19 +33,6 @@ def test_connection_is_nobody(left_out: str, stage: Stage, desk: Desk) -> None:
     for name in WITHOUT[left_out]:
         draft.set(name)
     stage.check(stage.send(draft))
-
-
-def test_query_does_not_choose_the_channel(stage: Stage, desk: Desk) -> None:
-    """A user who is not enrolled on the channel that the query names is served on the one that the path does."""
-    for channel in stage.spec.channels:
-        try:
-            user = desk.find("lacking", channel)
-        except pytest.skip.Exception:
-            continue
-        for own in user.usable:
-            draft = draft_for(user, own, stage.ref(f"{own}-{channel}"))
-            draft.path += f"?channel={channel}"
-            stage.check(stage.send(draft))
 
 
 @pytest.mark.parametrize("role", ["impersonator", "logged_out"])

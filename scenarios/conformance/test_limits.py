@@ -1,5 +1,6 @@
 """The limit of challenges: reached exactly, by new operations alone, and for nobody else."""
 
+import contextlib
 import time
 from typing import Literal
 
@@ -12,6 +13,7 @@ from scenarios.conformance.stage import Stage
 from scenarios.conformance.test_refs import issue, same
 
 REFUSED = 8  # requests that are refused before the limit is driven to: more than any rounding hides
+LATE = (0.35, 0.2, 0.1)  # of a window, before its end
 LONGEST_WINDOW_S = 15.0
 MOST_REFUSALS = 50  # at the limit, to see that they do not make its window longer
 
@@ -36,6 +38,25 @@ def test_limit_is_exact(stage: Stage, desk: Desk) -> None:
     for other_channel in user.usable:
         stage.check(stage.send(draft_for(user, other_channel)))
     stage.check(stage.send(draft_for(user, channel, stage.ref("over"))))
+
+
+def test_refusals_for_the_user_do_not_count(stage: Stage, desk: Desk) -> None:
+    """What a user with good credentials is refused for the channel uses nothing up."""
+    limit = stage.profile.challenges
+    if limit is None:
+        pytest.skip("the profile declares no limit of challenges")
+    for channel in stage.spec.channels:
+        with contextlib.suppress(pytest.skip.Exception):
+            user = desk.find("lacking", channel)
+            break
+    else:
+        user = desk.find("lacking", stage.spec.channels[0])
+    if not user.usable or stage.ledger.left(user, time.monotonic_ns()) < limit.count:
+        pytest.skip("no user who lacks a channel has the whole limit left")
+    for number in range(REFUSED):
+        stage.check(stage.send(draft_for(user, channel, stage.ref(f"{number}"))))
+        stage.check(stage.send(draft_for(user, "SMS", stage.ref(f"{number}"))))
+    desk.drive(user, user.usable[0])
 
 
 def test_limit_leaves_others_alone(stage: Stage, desk: Desk) -> None:
@@ -74,8 +95,11 @@ def test_limit_ends_with_its_window(stage: Stage, desk: Desk) -> None:
     time.sleep(limit.window_ns / 1e9 / 2)
     # As many as are counted: a log of the last ones would then hold nothing else.
     for _ in range(min(limit.count, MOST_REFUSALS)):
-        if time.monotonic() > over_at - limit.window_ns / 1e9 / 10:
+        if time.monotonic() > over_at - limit.window_ns / 1e9 * LATE[0]:
             break
+        stage.check(stage.send(draft_for(user, user.usable[0], ref)))
+    for left in LATE:  # a window that ends too early serves one of these
+        time.sleep(max(over_at - limit.window_ns / 1e9 * left - time.monotonic(), 0))
         stage.check(stage.send(draft_for(user, user.usable[0], ref)))
     time.sleep(max(over_at - time.monotonic(), 0))
     issue(stage, user, user.usable[0], ref)

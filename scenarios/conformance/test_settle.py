@@ -10,6 +10,7 @@ from scenarios.conformance.stage import Stage
 from scenarios.conformance.test_refs import issue, same
 
 How = Literal["accept", "decline"]
+CONNECTIONS = 3  # each may lead to another process of the target
 HOW = pytest.mark.parametrize("how", ["accept", "decline"])
 
 
@@ -34,9 +35,11 @@ def test_pending_of_another_login(stage: Stage, desk: Desk) -> None:
 def test_settled_token_gets_no_other(how: How, stage: Stage, desk: Desk) -> None:
     user = desk.on_both(need=2)
     desk.settle(user, user.usable[0], how)
-    for channel in stage.spec.channels:
-        stage.check(stage.send(draft_for(user, channel, stage.ref(f"after-{channel}"))))
-        stage.check(stage.send(draft_for(user, channel)))
+    for number in range(CONNECTIONS):
+        for channel in stage.spec.channels:
+            stage.check(stage.send(draft_for(user, channel, stage.ref(f"after-{number}-{channel}"))))
+            stage.check(stage.send(draft_for(user, channel)))
+        stage.wire.close()
 
 
 @HOW

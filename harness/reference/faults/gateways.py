@@ -127,7 +127,8 @@ class CompressedUnasked(App):
         return response._replace(headers=headers, body=gzip.compress(response.body))
 
 
-@fault("channel-from-query", "query and path bind to the same object, and the query goes last", "documented-status")
+@fault("channel-from-query", "query and path bind to the same object, and the query goes last", "channel-registered",
+       "documented-status")  # fmt: skip
 class ChannelFromQuery(App):
     async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
         query = scope["query_string"].decode("latin-1")
