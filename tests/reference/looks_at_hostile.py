@@ -50,6 +50,21 @@ def hostile_headers(make: Make) -> Any:
     ]  # fmt: skip
 
 
+def hostile_places(make: Make) -> Any:
+    """Credentials, refs and channels in places that the document does not name, and wishes that it does not know."""
+    here = make(**OPEN)
+    user = here.users.both[0]
+    one = next(row for row in here.users.active if row["channels"] == ["AUTHY"])
+    keyed = [here.client.send("POST", ONE, _who(user, **{"idempotency-key": "k"})).id for _ in range(2)]
+    bare = {"authorization": f"Bearer {user['token']}", "api_key": user["api_key"]}
+    cookie = {"api-key": user["api_key"], "cookie": f"access_token={user['token']}"}
+    routed = here.client.send("POST", ONE, _who(one, **{"x-channel": "BIOMETRIC"}))
+    return [
+        _sent(here, accept="application/xml"), _sent(here, prefer="respond-async"), len(set(keyed)),
+        here.client.send("POST", ONE, bare).status, here.client.send("POST", ONE, cookie).status, code_of(routed),
+    ]  # fmt: skip
+
+
 def hostile_credentials(make: Make) -> Any:
     """Credentials that are nearly right, or that somebody else has just had right."""
     here = make(**OPEN)

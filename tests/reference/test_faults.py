@@ -29,6 +29,7 @@ from tests.reference.looks_at_hostile import (
     hostile_methods,
     hostile_order,
     hostile_paths,
+    hostile_places,
     hostile_refs,
 )
 from tests.reference.looks_at_limits import (
@@ -153,6 +154,8 @@ LOOKS = [
     Look(hostile_paths, [404, 404, 400, 200], "path-rewritten path-any-case channel-cut-at-nul channel-from-query"),
     Look(hostile_headers, [200, 200, "46", ["id"], "application/json", 1], """not-modified range-served body-utf-16
          compressed-unasked form-error-as-page bad-request-no-fields"""),
+    Look(hostile_places, [200, 200, 2, 401, 401, 200], """accept-refused-yet-done prefer-async ref-from-other-header
+         key-underscored token-in-cookie channel-from-header"""),
     Look(hostile_credentials, [401] * 6, """key-any-case key-unquoted token-followed-by-anything token-in-query
          access-cached-by-token replay-before-credentials connection-remembered"""),
     Look(hostile_order, [200, LIMIT, 401, 403, 401, True], """limit-before-credentials impersonator-told-enrolment

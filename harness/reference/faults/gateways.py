@@ -143,3 +143,61 @@ class FormErrorAsPage(App):
         if response is not None and response.status == 400:
             return response._replace(headers=((b"content-type", b"text/html"),), body=b"<h1>Bad Request</h1>")
         return response
+
+
+def _with(scope: Scope, *headers: tuple[bytes, str]) -> Scope:
+    """The request with these headers in place of those of the same names."""
+    names = {name for name, _ in headers}
+    kept = [line for line in scope["headers"] if line[0] not in names]
+    return {**scope, "headers": [*kept, *((name, value.encode("latin-1")) for name, value in headers)]}
+
+
+@fault("accept-refused-yet-done", "what the caller accepts is looked at once there is something to send",
+       "push-at-most-once", "challenge-limit-lower")  # fmt: skip
+class AcceptRefusedYetDone(App):
+    async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
+        response = await super().respond(scope, receive, path)
+        if response is not None and response.status == 200 and "xml" in _first(scope, b"accept"):
+            return response._replace(status=406, headers=(JSON,), body=b'{"code": "406", "message": "not acceptable"}')
+        return response
+
+
+@fault("prefer-async", "a gateway with a queue honours Prefer: respond-async", "documented-status")
+class PreferAsync(App):
+    async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
+        response = await super().respond(scope, receive, path)
+        queued = response is not None and response.status == 200 and "respond-async" in _first(scope, b"prefer")
+        return response._replace(status=202) if response is not None and queued else response
+
+
+@fault("ref-from-other-header", "the gateway's own header for repeated calls counts where there is none",
+       "no-ref-no-replay")  # fmt: skip
+class RefFromOtherHeader(App):
+    async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
+        other = _first(scope, b"idempotency-key")
+        if other and not _first(scope, b"idempotency-ref"):
+            scope = _with(scope, (b"idempotency-ref", other))
+        return await super().respond(scope, receive, path)
+
+
+@fault("key-underscored", "an interface that gives dashes and underscores to the program as one name", "auth-required")
+class KeyUnderscored(App):
+    async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
+        other = _first(scope, b"api_key")
+        return await super().respond(_with(scope, (b"api-key", other)) if other else scope, receive, path)
+
+
+@fault("token-in-cookie", "the filter of the web session lets its cookie stand for the header", "auth-required")
+class TokenInCookie(App):
+    async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
+        cookies = dict(one.strip().split("=", 1) for one in _first(scope, b"cookie").split(";") if "=" in one)
+        if "access_token" in cookies and not _first(scope, b"authorization"):
+            scope = _with(scope, (b"authorization", f"Bearer {cookies['access_token']}"))
+        return await super().respond(scope, receive, path)
+
+
+@fault("channel-from-header", "a routing header goes before the path", "channel-registered", "documented-status")
+class ChannelFromHeader(App):
+    async def respond(self, scope: Scope, receive: Receive, path: bytes) -> Response | None:
+        named = _first(scope, b"x-channel")
+        return await super().respond(scope, receive, self.operation + named.encode() if named in CHANNELS else path)
