@@ -9,7 +9,10 @@ from reports.svg import Chart, Scale, nice
 
 TONES = {"better": "good", "worse": "bad", "no difference shown": "idle"}
 TITLES = {0: "No regression", 1: "Regression", 3: "Regression", 4: "Not comparable"}
-ROW, LABELS = 22, 190
+NOTE = (
+    "service is how long the target took itself for the faster half of its requests; percentiles are from the schedule."
+)
+ROW, LABELS = 22, 236
 
 
 def title(comparison: Comparison) -> str:
@@ -64,7 +67,7 @@ def markdown(comparison: Comparison) -> str:
         lines += ["## Verdicts that changed", "", *markdown_table(["rule", "before", "now"], rows, "lll"), ""]
     if comparison.differences:
         rows = [[as_markdown(cell) for cell in _row(one)] for one in comparison.differences]
-        lines += ["## Figures", "", *markdown_table(HEAD, rows, "llrrrll"), ""]
+        lines += ["## Figures", "", *markdown_table(HEAD, rows, "llrrrll"), "", NOTE, ""]
     return "\n".join(lines)
 
 
@@ -91,7 +94,8 @@ def html(comparison: Comparison) -> str:
     verdicts = table(["rule", "before", "now"], map(_verdict, comparison.rules), "lll", "Verdicts that changed")
     figures = table(HEAD, ([*map(as_html, _row(one)[:-1]), _claim(one)] for one in comparison.differences), "llrrrrl",
                     "Each figure before and now")  # fmt: skip
-    picture = f"<figure><figcaption>Change of each figure</figcaption>{intervals(comparison)}</figure>"
+    picture = f"<figure><figcaption>Change of each figure</figcaption>{intervals(comparison)}"
+    picture += f'<p class="note">{as_html(NOTE)}</p></figure>'
     body = section("verdicts", "Verdicts", verdicts or "<p>Every rule has the verdict that it had.</p>")
     body += section("figures", "Figures", f"{picture}{figures}" if comparison.differences else "")
     return page(f"{title(comparison)}: {comparison.after[-1]}", head, body)
@@ -111,7 +115,7 @@ def intervals(comparison: Comparison) -> str:
     low = min([one.low for one in shown] + [-comparison.tolerance]) * 100
     high = max([one.high for one in shown] + [comparison.tolerance]) * 100
     height = 40 + ROW * len(shown)
-    x = Scale(low, high, LABELS, 700)
+    x = Scale(low, high, LABELS, 680)
     says = "; ".join(f"{one.group} {one.metric} {percent(one.change)}" for one in shown)
     chart = Chart("Change of each figure", says, x, Scale(0, len(shown), 4, height - 34), 720, height)
     chart.x_axis(nice(low, high, 6), "change", lambda tick: f"{tick:+g} %")
