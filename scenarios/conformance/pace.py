@@ -36,11 +36,12 @@ class Pace:
     def hold(self, person: int, key: int, share: float = 1.0) -> bool:
         """Wait for it; False where that would take too long, or more than this share of the time for all waits."""
         wait = self.wait_s(person, key, time.monotonic_ns())
+        if wait <= 0:
+            return True
         if wait > LONGEST_WAIT_S or self.waited_s + wait > ALL_WAITS_S * share:
             return False
-        if wait > 0:
-            self.waited_s += wait
-            time.sleep(wait)
+        self.waited_s += wait
+        time.sleep(wait)
         return True
 
     def note(self, person: int, key: int, received: int) -> None:

@@ -51,7 +51,9 @@ def test_any_ref_survives_the_shell(ref: str) -> None:
     assert sent_by(draft_for(USER, "AUTHY", ref)) == b"same"
 
 
-@pytest.mark.parametrize("name", ["line-folded", "blank-before-colon", "control-in-header", "whole-url", "http-1.2"])
+@pytest.mark.parametrize(
+    "name", ["line-folded", "blank-before-colon", "control-in-header", "nul-in-header", "whole-url", "http-1.2"]
+)
 def test_what_curl_would_mend_is_sent_as_bytes(name: str) -> None:
     draft = draft_for(USER, "AUTHY", "ref")
     ODDITIES[name](draft)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -75,8 +76,12 @@ def test_a_failure_shows_itself_again_by_its_command(tmp_path: Path) -> None:
         user = json.loads((server.directory / "users.json").read_text())[index]
         env = {"TOKEN": user["token"], "API_KEY": user["api_key"], "PATH": "/usr/bin:/bin"}
         shown = subprocess.run(["bash", "-c", failure["curl"]], env=env, capture_output=True, text=True, timeout=30)
+        pasted = shlex.split(failure["rerun"])
+        again = run(server.profile_path, tmp_path / "again", *pasted[pasted.index("--") + 1 :])
     assert shown.stdout.startswith("HTTP/1.1 200"), shown
-    assert failure["rerun"] == "stepup conformance -- -k 'test_one[channel-lower+AUTHY]'"
+    assert pasted[:2] == ["stepup", "conformance"]
+    told = [(one["nodeid"], one["message"].partition("\n")[0]) for one in again.told["failures"]]
+    assert told == [(failure["nodeid"], failure["message"].partition("\n")[0])]
     assert user["token"] not in done.output
 
 
