@@ -141,6 +141,14 @@ def test_a_counter_that_begins_anew_begins_a_new_stretch() -> None:
     assert [span.counted for span in spans_of(history, profile)] == [1, 1]
 
 
+@pytest.mark.parametrize(("told", "most"), [(30, 1), (25, 6), (4, 7)])
+def test_what_was_counted_on_both_sides_of_a_reset_can_no_longer_come(told: int, most: int) -> None:
+    """A push may be late by any time, but no challenge is pushed again: 30 before the reset, one after it."""
+    rows = [count(0, 0), *(push(10 + number) for number in range(30)), count(50, 20), {"op": "reset", "t": [60, 61]}]
+    history, profile = make_history([*rows, count(80, told), push(90), count(100, told + 1)], {**PROFILE, "target": {}})
+    assert spans_of(history, profile)[-1].most == most
+
+
 def test_counts_that_were_not_told_count_for_nothing() -> None:
     rows = [count(0, 0), push(10), count(20, -1), count(30, 9, status=500), count(40, 1)]
     history, profile = make_history(rows, PROFILE)

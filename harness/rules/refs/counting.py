@@ -74,7 +74,7 @@ def spans_of(history: History, profile: Profile) -> list[Span]:
         return spans
     surely = _surely_issued(history, profile)
     begun, over = _possibly_issued(history, profile)
-    before = 0  # pushes counted in stretches that are over
+    before = 0  # pushes counted, at least, between the first of all counts and the first of this stretch
     stretch: list[Count] = []
     era = -1
     for number, count in counts:
@@ -82,10 +82,15 @@ def spans_of(history: History, profile: Profile) -> list[Span]:
             stretch.append(count)
             spans.append(_span(stretch[0], count, before, surely, begun, over))
         else:
-            before += stretch[-1].told - stretch[0].told if stretch else 0
+            before += stretch[-1].told - stretch[0].told + _at_least(stretch[-1].told, count.told) if stretch else 0
             stretch, era = [count], number
             surely = surely.after(count.received)
     return spans
+
+
+def _at_least(earlier: int, later: int) -> int:
+    """The fewest pushes between two counts, though the target may have begun to count anew meanwhile."""
+    return later - earlier if later >= earlier else later
 
 
 def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
