@@ -22,7 +22,7 @@ from tests.cli.test_run import Done, stepup
 from tests.support.raw_server import http, raw_server
 
 PLAN = 'connections = 12\n[[stages]]\nscenario = "background"\nduration = "2s"\nrate = 80\n'
-FEW = ("conformance", "--", "-k", "test_refs", "-q")  # of all scenarios: each is answered in the same ways
+FEW = ("conformance", "--", "-k", "test_replay", "-q")  # of all scenarios: each is answered in the same ways
 ODD = '!#$%&*+/=?^_`{|}~"\\<'
 
 
