@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 SHORTEST_PART = 12  # characters; a prefix of a secret at least this long is treated as the secret
+PIECE: Final = 1 << 20  # bytes of a file that are searched at once
 BLOCK: Final = 6  # characters looked up at once
 LONG: Final = 2 * BLOCK - 1  # a text that holds so many characters in a row holds a whole aligned block of them
 _blocks_of = re.compile(f"(?s).{{{BLOCK}}}").findall
@@ -24,6 +25,7 @@ class Redactor:
                 self._number.setdefault(form, number)
         # Longest first, so that a secret that begins with another one is replaced as a whole.
         forms = sorted(self._number, key=len, reverse=True)
+        self._longest = len(forms[0]) if forms else 1
         self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
         self._short = tuple(form for form in forms if len(form) < LONG)
         self._blocks = frozenset(
@@ -32,7 +34,7 @@ class Redactor:
 
     def clean(self, text: str) -> str:
         """The text with every secret replaced."""
-        return self._pattern.sub(self._stand_in, text) if self._pattern else text
+        return self._pattern.sub(self._stand_in, text) if self._pattern and self.holds(text) else text
 
     def holds(self, text: str) -> bool:
         """Whether any secret stands in the text: one look-up for every few characters, however many secrets there are.
@@ -48,10 +50,18 @@ class Redactor:
 
     def leaks(self, folder: Path) -> list[Path]:
         """The files below `folder` in which a secret stands in plain bytes."""
-        if self._pattern is None:
-            return []
-        pattern = re.compile(self._pattern.pattern.encode())
-        return [path for path in sorted(folder.rglob("*")) if path.is_file() and pattern.search(path.read_bytes())]
+        return [path for path in sorted(folder.rglob("*")) if path.is_file() and self._is_in(path)]
+
+    def _is_in(self, path: Path) -> bool:
+        """Whether a secret stands in a file, which is read in pieces that overlap by the longest form."""
+        tail = ""
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                text = tail + piece.decode("latin-1")
+                if self.holds(text):
+                    return True
+                tail = text[-self._longest :]
+        return False
 
     def _stand_in(self, found: re.Match[str]) -> str:
         return f"[secret {self._number[found.group()]}]"
@@ -63,8 +73,11 @@ def _forms(secret: str) -> list[str]:
         return []
     forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        # Padding and what follows the secret change the last characters only.
-        forms.add(encode(secret.encode()).decode().rstrip("=")[: len(secret) * 4 // 3])
+        # What stands before the secret, as in `Bearer TOKEN`, moves it within groups of three bytes, and what stands
+        # around it changes the characters that have bits of both.
+        for before in range(3 if len(secret) >= SHORTEST_PART else 1):
+            told = encode(b" " * before + secret.encode()).decode()
+            forms.add(told[-(-before * 4 // 3) : (before + len(secret)) * 4 // 3])
     if len(secret) > SHORTEST_PART + 4:
         forms.add(secret[:SHORTEST_PART])
     return [form for form in forms if form]

@@ -24,6 +24,7 @@ SECRET = 'tok/en+"0123456789=abcdefgh'
         json.dumps({"a": SECRET}),
         base64.b64encode(SECRET.encode()).decode(),
         base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        *(base64.b64encode(f"{before}{SECRET}, and more".encode()).decode() for before in ("a", "ab", "Bearer ")),
         f"Bearer {SECRET}, again {SECRET}",
     ],
 )
@@ -41,6 +42,14 @@ def test_what_is_no_secret_stays() -> None:
 
 def test_a_secret_that_begins_with_another_is_replaced_whole() -> None:
     assert Redactor(["abcdefgh", "abcdefgh-ijk"]).clean("<abcdefgh-ijk>") == "<[secret 1]>"
+
+
+@pytest.mark.parametrize("before", [0, 2**20 - 30, 2**20 - 1, 2**20, 3 * 2**20 - 9])
+def test_a_leak_is_found_wherever_it_stands_in_a_large_file(tmp_path: Path, before: int) -> None:
+    redactor = Redactor([SECRET, "another-secret-0123456789"])
+    (tmp_path / "large").write_bytes(b"\xff" * before + SECRET.encode() + b"\xff" * 2**20)
+    (tmp_path / "clean").write_bytes(b"\xff" * 2**21 + SECRET[:11].encode())
+    assert redactor.leaks(tmp_path) == [tmp_path / "large"]
 
 
 def test_a_leak_is_found_in_any_file_of_a_folder(tmp_path: Path) -> None:
