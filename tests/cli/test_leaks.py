@@ -43,7 +43,8 @@ def forms(secret: str) -> set[str]:
     """A secret as it is, as URL, JSON, HTML and base64 write it, and a part of it that would do to find it."""
     told = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote_plus(secret), secret[:12]}
     plain, url = base64.b64encode(secret.encode()).decode(), base64.urlsafe_b64encode(secret.encode()).decode()
-    return told | {plain[:36], url[:36]}
+    behind = base64.b64encode(f"Bearer {secret}".encode()).decode()
+    return told | {plain[:36], url[:36], behind[10:44]}
 
 
 def echo() -> Callable[[socket.socket, bytes], None]:
@@ -74,7 +75,7 @@ def _answers(token: str, key: str) -> Iterator[bytes]:
     encoded = base64.b64encode(token.encode()).decode()
     yield said("200 OK", {"id": token}, f"X-Request-Id: {key}")
     yield said("200 OK", {"id": encoded}, f"Set-Cookie: session={quote(token, safe='')}")
-    yield said("200 OK", {"id": token[:14]})
+    yield said("200 OK", {"id": token[:14], "again": base64.b64encode(f"Bearer {token}".encode()).decode()})
     yield said("200 OK", {"id": "c-1", "debug": {"authorization": f"Bearer {token}", "url": quote_plus(key)}})
     faults = {"invalidFields": [{"fieldName": key, "error": "REGEX"}]}
     yield said("400 Bad Request", {"message": json.dumps({"no user": token}), "syntaxErrors": faults})
