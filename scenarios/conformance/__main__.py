@@ -1,5 +1,6 @@
 """Runs pytest as a stage: its exit codes become those that every stage has."""
 
+import signal
 import sys
 from typing import Final
 
@@ -17,6 +18,8 @@ CODES: Final[dict[int, ExitCode]] = {
 
 def main(arguments: list[str]) -> int:
     """Run the scenarios; 0 and 1 as pytest has them, 5 only where the target could not be tested."""
+    # Whoever ends the stage asks twice before it is killed; either way its history is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = int(pytest.main(arguments))
     return code - OURS if code >= OURS else int(CODES.get(code, code))
 

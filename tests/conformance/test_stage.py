@@ -151,12 +151,13 @@ def test_a_pool_of_one_user_is_enough_for_most(tmp_path: Path) -> None:
     assert "the pool has no user with state 'impersonator'" in done.told["reasons"]
 
 
-def test_an_interrupt_closes_the_history(target: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_closes_the_history(asked: signal.Signals, target: Path, tmp_path: Path) -> None:
     argv, env = command(target, tmp_path / "run", "-k", "test_two")
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as stage:
         assert stage.stdout is not None
         next(line for line in stage.stdout if re.match(r"\d+ requests, [1-9]", line))
-        stage.send_signal(signal.SIGINT)
+        stage.send_signal(asked)
         stage.stdout.read()
         assert stage.wait(60) == ExitCode.INTERRUPTED
     told = json.loads((tmp_path / "run" / "conformance.json").read_text())
