@@ -50,6 +50,19 @@ class Pool:
 
     users: tuple[User, ...]
 
+    @cached_property
+    def _in_use(self) -> dict[int, frozenset[str]]:
+        """Of each programme the channels on which somebody is enrolled, which it therefore offers."""
+        channels: dict[int, set[str]] = {}
+        for user in self.users:
+            channels.setdefault(user.programme, set()).update(user.channels)
+        return {programme: frozenset(names) for programme, names in channels.items()}
+
+    def unsaid(self, user: User) -> tuple[str, ...]:
+        """The channels of which the pool does not tell whether the user's programme offers them."""
+        told = {*user.unsupported, *self._in_use[user.programme]}
+        return tuple(channel for channel in load_spec().channels if channel not in told)
+
     def secrets(self) -> list[str]:
         return sorted({user.token for user in self.users} | {user.api_key for user in self.users})
 

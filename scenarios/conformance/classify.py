@@ -95,6 +95,8 @@ def _enrolment(channel: str, draft: Draft, profile: Profile) -> Iterator[str]:
             yield "unsupported"
         if channel not in user.channels:
             yield "unregistered"
+        if channel in profile.pool.unsaid(user):
+            yield "unsupported-unsaid"
 
 
 def _key(draft: Draft, profile: Profile) -> Iterator[str]:

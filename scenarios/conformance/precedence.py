@@ -15,7 +15,7 @@ NAMING: Final = (
     "channel-unknown", "channel-slash", "channel-encoded",
     "ref-twice", "ref-odd",
     "body-sent", "accept-odd", "query-sent", "http-legal",
-    "unsupported", "unregistered",
+    "unsupported", "unregistered", "unsupported-unsaid",
     "after-accept", "after-decline", "limit-reached", "pending",
     "replay", "new-login", "valid",
 )  # fmt: skip
@@ -23,13 +23,11 @@ PLAIN: Final = frozenset({"valid", "replay", "new-login"})
 CREDENTIALS: Final = frozenset(name for name in NAMING if name.startswith(("key-", "token-")))
 # Credentials come before all of these: without good ones, nothing of them may be told.
 BEHIND_CREDENTIALS: Final = frozenset(
-    {"channel-unknown", "ref-twice", "ref-odd", "unsupported", "unregistered", "after-accept", "after-decline",
-     "limit-reached", "pending", *PLAIN}
+    {"channel-unknown", "ref-twice", "ref-odd", "unsupported", "unregistered", "unsupported-unsaid",
+     "after-accept", "after-decline", "limit-reached", "pending", *PLAIN}
 )  # fmt: skip
 # A channel that is none leaves no state of the user on it to be told.
-BEHIND_CHANNEL: Final = frozenset(
-    {"unsupported", "unregistered", "after-accept", "after-decline", "limit-reached", "pending", *PLAIN}
-)
+BEHIND_CHANNEL: Final = BEHIND_CREDENTIALS - {"channel-unknown", "ref-twice", "ref-odd"}
 # What is known of a token's or a person's state may be unsure: then it may be told, and need not.
 STATES: Final = ("after-accept", "after-decline", "limit-reached", "pending")
 

@@ -53,6 +53,10 @@ def kind_one_by_one(row: dict[Any, Any], profile: Profile) -> Kind:
         state=user.state if user else "",
         enrolled=user is not None and channel in user.channels,
         offered=user is None or channel not in user.unsupported,
+        unsaid=user is not None
+        and channel in ("AUTHY", "BIOMETRIC")
+        and channel not in user.unsupported
+        and not any(channel in u.channels for u in users if u.programme == user.programme),
         key=key,  # type: ignore[arg-type]
     )
 

@@ -218,3 +218,16 @@ def test_no_check_breaks_down_on_a_history_of_anything() -> None:
         for name in SINGLE:
             RULES[name].check(history, profile)
         assert kinds_of(history, profile).count.sum() == len(kinds_of(history, profile).rows)
+
+
+@pytest.mark.parametrize("intent", ["valid", "unregistered"])
+def test_a_channel_on_which_nobody_of_the_programme_is_enrolled_may_not_be_offered(intent: str) -> None:
+    """A pool has the users' enrolments; that a programme lacks a channel it may say, and mostly does not."""
+    alone = [{"token": "token-0", "api_key": "key-a", "channels": ["AUTHY"]}]
+    among = [*alone, {"token": "token-1", "api_key": "key-a", "channels": ["BIOMETRIC"]}]
+    told = {"t": [0, 5], "channel": "BIOMETRIC", "intent": intent, **code("CHANNEL_NOT_SUPPORTED")}
+    for pool, red in ((alone, []), (among, ["channel-registered"])):
+        history, profile = make_history([told], pool=pool)
+        assert [one.rule for one in judge(history, profile) if one.status == "fail"] == red
+    history, profile = make_history([{**told, "status": 200, "code": ""}], pool=alone)
+    assert "channel-registered" in [one.rule for one in judge(history, profile) if one.status == "fail"]

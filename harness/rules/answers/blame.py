@@ -44,12 +44,16 @@ def flaws_of(kind: Kind) -> tuple[str, ...]:
     wrong = tuple(name for name, applies in credentials.items() if applies)
     if wrong or kind.channel in ("", OTHER):
         return wrong
-    channel = {"unsupported": not kind.offered, "unregistered": not kind.enrolled}
+    channel = {
+        "unsupported": not kind.offered, "unregistered": not kind.enrolled, "unsupported-unsaid": kind.unsaid
+    }  # fmt: skip
     return tuple(name for name, applies in channel.items() if applies)
 
 
 def meant(kind: Kind, profile: Profile) -> Kind:
     """The kind with the intent and the allowed outcomes that follow from the pool, where it is a plain request."""
+    if kind.intent == "unregistered" and kind.unsaid:
+        return kind._replace(allowed=(*kind.allowed, *allowed_for("unsupported-unsaid", profile)))
     flaws = flaws_of(kind) if kind.intent in PLAIN else ()
     if not flaws:
         return kind
@@ -137,7 +141,7 @@ def _misnamed_channel(kind: Kind) -> str:
         return ""
     if kind.code == "CHANNEL_NOT_REGISTERED" and kind.enrolled:
         return "channel-registered"
-    return "channel-supported" if kind.code == "CHANNEL_NOT_SUPPORTED" and kind.offered else ""
+    return "channel-supported" if kind.code == "CHANNEL_NOT_SUPPORTED" and kind.offered and not kind.unsaid else ""
 
 
 def _unexpected(kind: Kind) -> str:

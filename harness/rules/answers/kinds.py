@@ -23,8 +23,9 @@ class Kind(NamedTuple):
     """What answers have in common: all that decides whether such an answer is right.
 
     `state` is that of the token's user in the pool, empty where the token is none of the pool's. `enrolled` and
-    `offered` speak of that user on that channel. `key` says whose api-key was sent with it. `fault`: whether the
-    body's form is wrong. `channel` and `code` are `?` where they are no documented ones.
+    `offered` speak of that user on that channel; `unsaid`: the pool does not tell whether it is offered. `key` says
+    whose api-key was sent with it. `fault`: whether the body's form is wrong. `channel` and `code` are `?` where they
+    are no documented ones.
     """
 
     intent: str
@@ -37,6 +38,7 @@ class Kind(NamedTuple):
     state: str
     enrolled: bool
     offered: bool
+    unsaid: bool
     key: KeyFit
 
 
@@ -97,11 +99,10 @@ def _kind(number: int, labels: list[tuple[Any, ...]]) -> Kind:
     for names in reversed(labels):
         number, place = divmod(number, len(names))
         values.append(names[place])
-    key, (state, channels, unsupported), channel, fault, code, status, method, allowed, intent = values
+    key, (state, channels, unsupported, unsaid), channel, fault, code, status, method, allowed, intent = values
     told = tuple(one for one in allowed.split(",") if one)
-    return Kind(
-        intent, told, method, status, code, fault, channel, state, channel in channels, channel not in unsupported, key
-    )
+    enrolled, offered = channel in channels, channel not in unsupported
+    return Kind(intent, told, method, status, code, fault, channel, state, enrolled, offered, channel in unsaid, key)
 
 
 def _parts(frame: pd.DataFrame, rows: Ints, pool: Pool) -> Iterator[_Part]:
@@ -149,8 +150,11 @@ def _users(column: npt.NDArray[Any], pool: Pool) -> tuple[Ints, _Part]:
     """Each row's user, -1 where it is none of the pool's, and what of that user decides an answer."""
     user = np.where((column >= 0) & (column < len(pool.users)), column, -1).astype(np.int64)
     classes: dict[Any, int] = {}
-    number = [classes.setdefault((one.state, one.channels, one.unsupported), len(classes)) for one in pool.users]
-    nobody = classes.setdefault(("", (), ()), len(classes))
+    number = [
+        classes.setdefault((one.state, one.channels, one.unsupported, pool.unsaid(one)), len(classes))
+        for one in pool.users
+    ]
+    nobody = classes.setdefault(("", (), (), ()), len(classes))
     return user, _Part(np.array([*number, nobody])[user], tuple(classes))
 
 
