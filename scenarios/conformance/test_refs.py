@@ -1,6 +1,7 @@
 """A reference makes repeated calls one call: for the same user and channel, to the letter, and for nothing else."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -112,6 +113,10 @@ def as_uuid(ref: str) -> str:
     return str(UUID("a" + (ref * 2)[1:]))
 
 
+def _parted(ref: str, sign: str) -> tuple[str, ...]:
+    return f"{ref}{sign}a", f"{ref}{sign}b", f"a{ref}{sign}a"
+
+
 NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "letter-case": lambda ref: (f"{ref}-abc", f"{ref}-ABC", f"{ref}-Abc"),
     "last-letter": lambda ref: (f"{ref}-1", f"{ref}-2"),
@@ -124,6 +129,9 @@ NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "signs": lambda ref: (f"{ref}-x", f"{ref}_x", f"{ref}.x", f"{ref}:x", f"{ref}x"),
     "uuid": lambda ref: (as_uuid(ref), as_uuid(ref).upper(), as_uuid(ref).replace("-", ""), f"urn:uuid:{as_uuid(ref)}"),
     "encoded": lambda ref: (f"{ref}/x", f"{ref}%2Fx", f"{ref}%2fx"),
+    "plus": lambda ref: (f"{ref}+x", f"{ref} x", f"{ref}%20x"),
+    "escaped": lambda ref: (f"{ref}-A", f"{ref}-%41", f"{ref}-&#65;"),
+    "anagrams": lambda ref: (f"{ref}-abc", f"{ref}-acb", f"{ref}-bac", f"{ref}-cab"),
     "quoted": lambda ref: (f"{ref}-q", f'"{ref}-q"', f"'{ref}-q'"),
     "listed": lambda ref: (f"{ref}-a", f"{ref}-a,b", f"{ref}-a, b", f"{ref}-a;b=1"),
     "composed": lambda ref: tuple(f"{ref}-{one}".encode().decode("latin-1") for one in ("\u00e9", "e\u0301", "e")),
@@ -132,6 +140,9 @@ NEAR: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "long-prefix": lambda ref: (f"{ref}{LONG_PREFIX}1", f"{ref}{LONG_PREFIX}2"),
     "long-start": lambda ref: (f"1{ref}{LONG_PREFIX}", f"2{ref}{LONG_PREFIX}"),
 }
+# What joins parts of a key, a list or a path somewhere may part a ref here: before and behind it, refs may differ.
+PARTING: Final = {"colon": ":", "slash": "/", "dot": ".", "equals": "=", "bar": "|", "hash": "#", "at": "@", "and": "&"}
+NEAR.update({f"parted-by-{name}": partial(_parted, sign=sign) for name, sign in PARTING.items()})
 
 
 class Near:
