@@ -134,6 +134,16 @@ def test_coming_back_is_not_judged_where_others_use_the_limit_or_other_hosts_ans
     assert verdict("rate-limit-retry-after", lie, profile({"hosts": 2}, **free)).status != "fail"
 
 
+def test_who_is_not_enrolled_may_come_back_as_well() -> None:
+    """Enrolment is looked at behind the limit: a 429 on a channel that the user lacks is the limit's all the same."""
+    user = {"user": 12, "intent": "unregistered"}
+    here, lacking = {**user, "intent": "valid"}, {**user, "channel": "BIOMETRIC"}
+    rows = [*BEGIN, *(ok(at, **here) for at in (2000, 2500, 2510))]
+    rows += [no(at, retry_after="0", **lacking) for at in (2520, 2530)]
+    free = {"counts_refusals": False}
+    assert verdict("rate-limit-retry-after", rows, profile(**free)).status == "fail"
+
+
 def test_windows_aligned_to_the_epoch_are_refuted_at_their_own_edge() -> None:
     # Windows of 10 s begin at 0, 10, 20 s: a burst of four across 10 s is allowed, one in the middle of a window not.
     settings = profile(algorithm="fixed-window", window="10s", phase="epoch")

@@ -11,6 +11,7 @@ import pandas as pd
 from harness.history import History
 from harness.profile import Profile, is_loopback
 from harness.rules.bounds.lanes import Ints, Lanes
+from harness.rules.limits.limited import trusted
 from harness.rules.limits.rate_requests import Requests, horizon
 from harness.rules.reading.operations import FOREVER, Flags
 
@@ -92,7 +93,7 @@ def returns_of(requests: Requests, profile: Profile, told: Told) -> Returns:
     scope, wait = limited.scope[place], told.wait[chosen]
     slack = np.array([limited.slack.step_ns + limited.slack.drift(int(one)) for one in np.unique(wait)], np.int64)
     back = pushes.received[place] + wait + slack[np.searchsorted(np.unique(wait), wait)]
-    callers = _callers(requests)
+    callers = _callers(requests, profile)
     next_one = callers.begun(scope, back - 1)
     there = next_one < callers.first[scope + 1]
     later = np.where(there, callers.place[np.minimum(next_one, len(callers) - 1)], -1)
@@ -104,11 +105,11 @@ def returns_of(requests: Requests, profile: Profile, told: Told) -> Returns:
     return Returns(chosen[between == 0], later[between == 0])
 
 
-def _callers(requests: Requests) -> Lanes:
-    """All that callers with a right to be served sent and had answered."""
+def _callers(requests: Requests, profile: Profile) -> Lanes:
+    """All that callers sent and had answered whom nothing but a limit can refuse with 429, on whichever channel."""
     limited = requests.limited
     pushes = limited.pushes
-    places = np.flatnonzero((pushes.success | pushes.refused) & pushes.entitled & ~pushes.vague)
+    places = np.flatnonzero((pushes.success | pushes.refused) & trusted(pushes, profile) & ~pushes.vague)
     scopes = limited.countable.scopes
     return Lanes(limited.scope[places], pushes.sent[places], pushes.received[places], places, scopes)
 
