@@ -95,6 +95,16 @@ class Desk:
             self._lacks("no person with two tokens")
         return self._use(self._unspent(fits, 2))
 
+    def counted_together(self) -> tuple[User, User]:
+        """Two tokens whose challenges count for one limit: of one person, or of one programme."""
+        fits = [user for user in self.users if self.serves(user)]
+        scope = self.stage.ledger.scope
+        several = [user for user in fits if sum(scope(one) == scope(user) for one in fits) > 1]
+        if not several:
+            self._lacks("no two tokens that one limit counts together")
+        user = self._use(self._unspent(several, 2))
+        return user, next(one for one in fits if scope(one) == scope(user) and one.index != user.index)
+
     def free(self, user: User, channel: str) -> User:
         """A token of the same person with nothing in the way of a challenge, where only one may be in flight."""
         if self.stage.profile.policy.in_flight == "allow":

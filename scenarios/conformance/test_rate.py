@@ -12,6 +12,7 @@ from scenarios.conformance.stage import CaseFailed, Reply, Stage
 
 FASTEST = 100.0  # requests a second: what one sender surely makes, one after another
 LONGEST_WAIT_S = 15.0
+REFUSED = 6  # calls refused for the rate, before the limit of challenges is driven to
 
 
 def _limit(stage: Stage) -> RateLimit:
@@ -58,3 +59,17 @@ def test_over_the_limit(stage: Stage, desk: Desk) -> None:
     if back.status == 429 and limit.counts_refusals is False and stage.profile.target.exclusive:
         raise CaseFailed(stage.failure(back, f"came back after {wait:g} s, and again later, and was still refused"))
     stage.check(back)
+
+
+def test_what_the_rate_refuses_is_no_challenge(stage: Stage, desk: Desk) -> None:
+    """Calls that were refused with 429 have used up nothing of the limit of challenges."""
+    limit = _limit(stage)
+    if limit.counts_replays is False or limit.window_ns > LONGEST_WAIT_S * 1e9:
+        pytest.skip("replays do not count, so that the challenges would be used up, or the window is too long")
+    user = desk.with_whole_limit()
+    _go_over(stage, user, limit)
+    for number in range(REFUSED):
+        stage.check(stage.send(draft_for(user, user.usable[0], stage.ref(f"refused-{number}")), over=True))
+    time.sleep(limit.window_ns / 1e9)
+    desk.drive(user, user.usable[0])
+    stage.check(stage.send(draft_for(user, user.usable[0], stage.ref("over"))))
