@@ -71,7 +71,12 @@ def _does_as_it_says(draft: Draft, ref: str, stage: Stage) -> None:
 
 
 def _pushes(stage: Stage, reply: Reply, before: int | None, after: int | None) -> None:
-    """A refusal pushes nothing; what is served pushes once, and need not have done so yet."""
+    """A refusal pushes nothing; what is served pushes once, and need not have done so yet.
+
+    Who refuses a body that breaks HTTP may have handed on the head before, and then it was asked for.
+    """
+    if reply.intent == "http-broken" and reply.status != 200:
+        return
     if before is None or after is None or not reply.status or not stage.profile.target.exclusive:
         return
     if after - before > (1 if reply.status == 200 else 0):

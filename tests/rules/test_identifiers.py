@@ -181,3 +181,10 @@ def test_a_large_history_is_decided_in_time_that_grows_with_its_size() -> None:
 
     seconds(100)  # what is imported and compiled once
     assert seconds(16_000) < 16 * max(seconds(2_000), 0.05)
+
+
+def test_what_was_refused_for_breaking_http_may_have_been_pushed() -> None:
+    for intent, red in (("http-broken", False), ("channel-unknown", True)):
+        rows = [{"op": "reset", "t": [0, 1]}, count(2, 0), push(3, intent=intent, status=400), count(5000, 1)]
+        verdict = verdict_on(RULES[COUNTED], *make_history(rows, PROFILE))
+        assert (verdict.status == "fail") is red, intent

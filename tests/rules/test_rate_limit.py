@@ -140,7 +140,7 @@ def test_who_is_not_enrolled_may_come_back_as_well() -> None:
     here, lacking = {**user, "intent": "valid"}, {**user, "channel": "BIOMETRIC"}
     rows = [*BEGIN, *(ok(at, **here) for at in (2000, 2500, 2510))]
     rows += [no(at, retry_after="0", **lacking) for at in (2520, 2530)]
-    free = {"counts_refusals": False}
+    free: dict[str, Any] = {"counts_refusals": False}
     assert verdict("rate-limit-retry-after", rows, profile(**free)).status == "fail"
 
 

@@ -103,6 +103,10 @@ class Pushes:
     def has_intent(self, *names: str) -> Flags:
         return _among(self.intent, self.intents, names)
 
+    def refused_in_front(self) -> Flags:
+        """Refusals of what breaks HTTP: who finds the fault while the body comes may have handed on the head before."""
+        return self.refused & self.has_intent("http-broken")
+
     def where(self, chosen: Flags) -> "Pushes":
         """The chosen exchanges only; numbers keep their meaning."""
         columns: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -142,7 +142,8 @@ def _surely_issued(history: History, profile: Profile) -> _Issued:
 def _possibly_issued(history: History, profile: Profile) -> tuple[Ints, Ints]:
     """When challenges may have been issued and pushed: all the starts in order, and all the ends in order.
 
-    Counted are each id that an operation was given, once an era, and each era of one with unknown outcomes only.
+    Counted are each id that an operation was given, once an era, each era of one with unknown outcomes only, and what
+    was refused for breaking HTTP.
     """
     pushes, resets = pushes_of(history, profile), resets_of(history, profile)
     era = np.where(resets.straddled(pushes.sent, pushes.received), -1, resets.era(pushes.sent))
@@ -158,4 +159,7 @@ def _possibly_issued(history: History, profile: Profile) -> tuple[Ints, Ints]:
     effects = effects_of(pushes, profile, unit, units)
     start = np.full(units, FOREVER, np.int64)
     np.minimum.at(start, unit[counted], born[pushes.op[counted]])
-    return np.sort(start), np.sort(np.where(effects.sure, late(effects.end, profile), effects.end))
+    end = np.where(effects.sure, late(effects.end, profile), effects.end)
+    front = pushes.refused_in_front()
+    starts, ends = (start, pushes.sent[front]), (end, pushes.received[front])
+    return np.sort(np.concatenate(starts)), np.sort(np.concatenate(ends))

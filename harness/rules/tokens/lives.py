@@ -160,7 +160,7 @@ def lives_of(history: History, profile: Profile) -> Lives:
     # Each clock may be wrong by half of what two may be apart; so nothing surely came before what another machine saw.
     pushes = replace(pushes, sent=pushes.sent - apart, received=pushes.received + apart)
     kind = _kinds(pushes, len(profile.pool.users))
-    answered = pushes.success | pushes.refused | (pushes.status == 200)
+    answered = pushes.success | (pushes.refused & ~pushes.refused_in_front()) | (pushes.status == 200)
     until = np.where(answered, pushes.received, late(pushes.received, profile))
     if profile.policy.concurrent_duplicate == "conflict":
         kind[_conflicts(pushes, kind, until)] = NONE
@@ -184,7 +184,7 @@ def lives_of(history: History, profile: Profile) -> Lives:
 def _kinds(pushes: Pushes, users: int) -> Ints:
     """What each answer says, -1 where it says nothing of a token's life."""
     plain = pushes.entitled & ~pushes.vague & pushes.has_intent(*DELIBERATE)
-    effect = pushes.success | pushes.unknown
+    effect = pushes.success | pushes.unknown | pushes.refused_in_front()
     refused = pushes.refused & (pushes.state_invalid | (pushes.status == 400))
     kind = np.select(
         [plain & pushes.success, effect, plain & pushes.exhausted, plain & refused],
