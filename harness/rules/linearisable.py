@@ -11,6 +11,7 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.registry import Finding, Violation, rule
 from harness.rules.search import BUDGET, LIMITED, REFUSED, SERVED, Call, Terms, reduce, search
+from harness.rules.search.likely import explained
 from harness.rules.search.tables import Table, table_of, terms_of
 from harness.rules.tokens.lives import lives_of
 
@@ -71,9 +72,13 @@ def stepup_linearisable(history: History, profile: Profile) -> Finding:
     parts = len(lives.pushes) // PART + 1
     for number in range(parts):
         table = table_of(lives.part(number, parts), profile)
-        for person, era, calls in _persons(table):
-            seen.persons.add(person)
-            seen.judge(calls, terms_of(lives, table.eras, era, profile))
+        terms = [terms_of(lives, table.eras, era, profile) for era in range(len(table.eras.after))]
+        table = table.where(table.bites[table.group])
+        plain = explained(table, terms)
+        seen.persons.update(np.unique(table.person).tolist())
+        seen.judged += int(plain[table.group].sum())
+        for era, calls in _persons(table.where(~plain[table.group])):
+            seen.judge(calls, terms[era])
     return _finding(seen)
 
 
@@ -114,12 +119,11 @@ def _answer(call: Call) -> str:
     return words.get(call.kind, "the last settle")
 
 
-def _persons(table: Table) -> Iterator[tuple[int, int, list[Call]]]:
-    """Person, era and calls, in order of sending, of each person whose answers could be wrong."""
-    chosen = table.where(table.bites[table.group])
-    order = np.lexsort((chosen.row, chosen.start, chosen.group))
-    lines = np.stack([getattr(chosen, name)[order] for name in Call._fields], axis=1)
-    person, era, group = chosen.person[order], chosen.era[order], chosen.group[order]
+def _persons(table: Table) -> Iterator[tuple[int, list[Call]]]:
+    """Era and calls, in order of sending, of each group."""
+    order = np.lexsort((table.row, table.start, table.group))
+    lines = np.stack([getattr(table, name)[order] for name in Call._fields], axis=1)
+    era, group = table.era[order], table.group[order]
     edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(group)]
     for begin, end in pairwise(edges):
         if begin == end:
@@ -129,4 +133,4 @@ def _persons(table: Table) -> Iterator[tuple[int, int, list[Call]]]:
             Call(row, kind, numbers.setdefault(token, len(numbers)), op, start, stop, effect)
             for row, kind, token, op, start, stop, effect in lines[begin:end].tolist()
         ]
-        yield int(person[begin]), int(era[begin]), calls
+        yield int(era[begin]), calls

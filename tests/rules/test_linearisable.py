@@ -4,13 +4,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.judge import verdict_on
 from harness.rules import RULES
 from harness.rules.reading.operations import FOREVER
 from harness.rules.search import LIMITED, MAYBE, MAYBE_SETTLED, REFUSED, SERVED, SETTLED, Call, Terms, reduce, search
+from harness.rules.search.likely import explained
 from harness.rules.search.reduce import weakened
+from harness.rules.search.tables import Eras, Table
 from harness.verdict import Verdict
 from tests.history_files import make_history
 from tests.rules.random_calls import crowded_calls, random_calls, random_terms
@@ -55,6 +58,29 @@ def test_looking_at_one_order_first_changes_no_answer(monkeypatch: pytest.Monkey
             all_orders = search(calls, terms)
             monkeypatch.setattr(frontier, "WIDTHS", (1,))
             assert search(calls, terms).failed == all_orders.failed, seed
+
+
+@pytest.mark.parametrize(("make", "histories"), [(mixed, 3_000), (crowded, 1_500)])
+def test_what_a_likely_order_explains_the_search_passes(
+    make: Callable[[int], tuple[list[Call], Terms]], histories: int
+) -> None:
+    likely = passed = 0
+    for seed in range(histories):
+        calls, terms = make(seed)
+        fine = search(calls, terms).failed < 0
+        if explained(table(calls), [terms]).all():
+            assert fine, seed
+            likely += 1
+        passed += fine
+    assert likely > passed / 3  # or it would save nothing
+
+
+def table(calls: list[Call]) -> Table:
+    """The calls as one group."""
+    columns = {name: np.array([getattr(call, name) for call in calls], np.int64) for name in Call._fields}
+    alone = {name: np.zeros(len(calls), np.int64) for name in ("person", "era", "group")}
+    eras = Eras(np.array([-1]), np.array([FOREVER]), np.array([False]))
+    return Table(**columns, **alone, bites=np.ones(1, np.bool_), eras=eras)
 
 
 def test_what_has_left_the_window_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,3 +269,15 @@ def test_settling_a_challenge_of_an_operation_with_two_ids_makes_room_for_anothe
     rows += [{"t": [10, 20], "op": "reset"}, {"t": [52, 55], **LIMIT}, accept(60, 65, "b"), {"t": [80, 85], "id": "c"}]
     rows += [{"t": [90, 95], **STATE} for _ in range(9)]
     assert judged(rows, freed).status == "pass"
+
+
+def test_what_was_refused_for_breaking_http_may_have_been_handed_on_before() -> None:
+    limit: dict[str, Any] = {"limits": {"challenges": {"count": 2, "window": "1h"}}}
+    for intent, status in (("http-broken", "pass"), ("channel-unknown", "fail")):
+        rows: list[dict[str, Any]] = [
+            {"t": [0, 5], "op": "reset"},
+            {"t": [10, 20], "id": "a"},
+            {"t": [30, 40], "intent": intent, "status": 400},
+            *({"t": [50 + n, 60 + n], **LIMIT} for n in range(10)),
+        ]
+        assert judged(rows, limit).status == status, intent
