@@ -24,8 +24,8 @@ NONE: Final = -1  # the code of what is missing: no ref, no id, nobody
 # Requests whose recorded user, channel and ref are exactly what the target was sent. The others say two things at
 # once, spell them in a way of their own, or break HTTP, so that it is open which operation they ask for.
 PLAIN_INTENTS: Final = (
-    "valid,replay,pending,new-login,after-accept,after-decline,unregistered,unsupported,ref-odd,body-sent,accept-odd,"
-    "any,key-missing,key-empty,key-unknown,key-foreign,token-logged-out,token-impersonator"
+    "valid,replay,pending,new-login,after-accept,after-decline,limit-reached,unregistered,unsupported,ref-odd,"
+    "body-sent,accept-odd,any,key-missing,key-empty,key-unknown,key-foreign,token-logged-out,token-impersonator"
 )
 READ: Final = "user,key,method,channel,ref,intent,sent,received,status,outcome,error_code,challenge_id"
 # Letters beyond ASCII in UTF-8, as the history has their bytes: no way of reading a header takes one for another.

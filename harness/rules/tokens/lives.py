@@ -27,7 +27,7 @@ DRIFT: Final = 2e-4  # of a window: how far the clocks of target and harness may
 ISSUED, UNKNOWN, LIMIT, STATE = range(4)  # what an answer says, see `Lives.kind`
 SETTLING: Final = ("accept", "decline")
 # Only of these is it sure that nothing but the token's state and limits decides, and that no earlier run sent the ref.
-DELIBERATE: Final = ("valid", "replay", "pending", "new-login", "after-accept", "after-decline")
+DELIBERATE: Final = ("valid", "replay", "pending", "new-login", "after-accept", "after-decline", "limit-reached")
 
 
 @dataclass(frozen=True)
