@@ -3,7 +3,7 @@
 from typing import Any
 
 from reports.escape import as_html
-from reports.parts import command, day, number, pairs, section, table
+from reports.parts import badge, command, day, number, pairs, section, table
 
 Summary = dict[str, Any]
 
@@ -25,17 +25,21 @@ def conformance(summary: Summary) -> str:
 
 
 def coverage(summary: Summary) -> str:
-    """Which kinds of request were sent, and what they were answered with."""
+    """Which kinds of request were sent, what they were answered with, and the verdict on the rule they decide."""
+    verdicts = {rule["rule"]: rule["status"] for rule in summary["rules"]}
     rows = [
         [
             as_html(row["intent"]),
             as_html(row["says"]),
             number(sum(row["sent"].values())) if row["sent"] else '<span class="badge idle">none</span>',
             as_html(", ".join(f"{count:,} x {status}" for status, count in row["statuses"].items())),
+            as_html(row["rule"]),
+            badge(verdicts[row["rule"]]) if row["rule"] in verdicts else "",
         ]
         for row in summary["coverage"]
     ]
-    body = table(["kind of request", "what it shows", "sent", "statuses"], rows, "llrl", "Kinds of request sent")
+    head = ["kind of request", "what it shows", "sent", "statuses", "decides", "verdict"]
+    body = table(head, rows, "llrlll", "Kinds of request sent")
     return section("coverage", "Coverage", f"<details><summary>{len(rows)} kinds of request</summary>{body}</details>")
 
 

@@ -211,6 +211,7 @@ def _coverage(kinds: pd.DataFrame) -> list[dict[str, Any]]:
         {
             "intent": intent.id,
             "says": intent.says,
+            "rule": intent.rule,
             "sent": stages.get(intent.id, {}),
             "statuses": dict(statuses.get(intent.id, Counter()).most_common(8)),
         }

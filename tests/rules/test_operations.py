@@ -8,7 +8,7 @@ import pytest
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.reading.groups import count_until, earliest, next_after, pairs
+from harness.rules.reading.groups import count_until, divided, earliest, next_after, pairs
 from harness.rules.reading.operations import FOREVER, effects_of, pushes_of, resets_of
 from harness.rules.refs.repeats import repeats_of
 from tests.history_files import make_history
@@ -194,3 +194,14 @@ def test_clocks_of_two_load_machines_widen_a_reset() -> None:
     for tallies, straddled in ((hosts[:1], False), (hosts, True)):
         history, profile = make_history(rows, tallies=tallies)
         assert resets_of(history, profile).straddled(near, near).tolist() == [straddled]
+
+
+def test_groups_are_divided_by_value_as_pairs_number_them() -> None:
+    random = np.random.default_rng(5)
+    for size in (0, 1, 30):
+        for values in (1, 2, 9):
+            group, value = random.integers(0, 8, size), random.integers(-1, values - 1, size)
+            numbers, below = divided(group, 8, value)
+            assert numbers.max(initial=-1) < below
+            assert len(set(zip(numbers.tolist(), pairs(group, value).tolist(), strict=True))) == len(set(numbers))
+            assert len(set(numbers)) == len(set(pairs(group, value)))

@@ -12,6 +12,23 @@ def pairs(first: Ints, second: Ints) -> Ints:
     return np.asarray(pd.factorize(joined)[0], np.int64)
 
 
+def divided(group: Ints, groups: int, value: Ints) -> tuple[Ints, int]:
+    """A number below the second answer for each distinct pair of a group and a value, where few groups have several.
+
+    Rows with the first value of group n keep n, so that only the others cost anything; a group without rows leaves
+    its number unused.
+    """
+    first = np.zeros(groups, value.dtype)
+    first[group[::-1]] = value[::-1]  # the last write stays
+    others = np.flatnonzero(value != first[group])
+    if not len(others):
+        return group, groups
+    more = pairs(group[others], value[others])
+    numbers = group.astype(np.int64)
+    numbers[others] = groups + more
+    return numbers, groups + int(more.max()) + 1
+
+
 def earliest(group: Ints, time: Ints, chosen: Flags) -> Ints:
     """For each group the place of its chosen row with the least time, -1 where none is; group -1 has none.
 

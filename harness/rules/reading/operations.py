@@ -50,6 +50,11 @@ class Resets:
         """Whether a reset may have come in between: such an exchange belongs to no era for sure."""
         return np.searchsorted(self.start, received, side="right") > self.era(sent)
 
+    def sure_era(self, sent: Ints, received: Ints) -> Ints:
+        """The era of each exchange, -1 where a reset may have come in between."""
+        era = self.era(sent)
+        return np.where(np.searchsorted(self.start, received, side="right") > era, NONE, era)
+
 
 def resets_of(history: History, profile: Profile) -> Resets:
     """The resets of a history; one of unknown outcome may have come late, or never.

@@ -6,10 +6,13 @@ import numpy as np
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.reading.groups import pairs
+from harness.rules.reading.groups import divided
 from harness.rules.reading.operations import (
     FOREVER,
+    NONE,
     Ints,
+    Pushes,
+    Resets,
     apart_ns,
     effects_of,
     late,
@@ -72,8 +75,10 @@ def spans_of(history: History, profile: Profile) -> list[Span]:
     counts = _counts(history, profile)
     if len(counts) < 2:
         return spans
-    surely = _surely_issued(history, profile)
-    begun, over = _possibly_issued(history, profile)
+    pushes, resets = pushes_of(history, profile), resets_of(history, profile)
+    born = effects_of(pushes, profile).start
+    surely = _surely_issued(pushes, born, profile)
+    begun, over = _possibly_issued(pushes, born, resets, profile)
     before = 0  # pushes counted, at least, between the first of all counts and the first of this stretch
     stretch: list[Count] = []
     era = -1
@@ -98,7 +103,7 @@ def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
     chosen = (frame["operation"] == "pushes").to_numpy() & (frame["outcome"] == "ok").to_numpy()
     frame = frame[chosen & (frame["told"] >= 0).to_numpy()]
     sent, received, told = (frame[name].to_numpy(np.int64) for name in ("sent", "received", "told"))
-    era = np.where(resets.straddled(sent, received), -1, resets.era(sent))
+    era = resets.sure_era(sent, received)
     apart = apart_ns(history)
     widened = zip(frame.index, sent - apart, received + apart, told, strict=True)
     counts = [Count(*map(int, facts)) for facts in widened]
@@ -126,40 +131,37 @@ def _span(first: Count, last: Count, before: int, surely: _Issued, begun: Ints, 
     )
 
 
-def _surely_issued(history: History, profile: Profile) -> _Issued:
+def _surely_issued(pushes: Pushes, born: Ints, profile: Profile) -> _Issued:
     """Each distinct id once; an unknown outcome of its operation may have been the one that issued it."""
-    pushes = pushes_of(history, profile)
     given = np.flatnonzero(pushes.success)
-    given = given[np.argsort(pushes.received[given], kind="stable")]
-    ids, first, place = np.unique(pushes.id[given], return_index=True, return_inverse=True)
-    start = np.full(len(ids), FOREVER, np.int64)
-    np.minimum.at(start, place, effects_of(pushes, profile).start[pushes.op[given]])
-    order = np.argsort(pushes.received[given[first]], kind="stable")
-    first = given[first][order]
-    return _Issued(start[order], pushes.received[first], late(pushes.received[first], profile), first)
+    of, received = pushes.id[given], pushes.received[given]
+    start, end, place = (np.full(int(pushes.id.max(initial=-1)) + 1, FOREVER, np.int64) for _ in range(3))
+    np.minimum.at(start, of, born[pushes.op[given]])
+    np.minimum.at(end, of, received)
+    first = received == end[of]
+    np.minimum.at(place, of[first], given[first])
+    order = np.argsort(end, kind="stable")[: np.count_nonzero(place < FOREVER)]  # the others come last
+    start, end = start[order], end[order]
+    return _Issued(start, end, late(end, profile), place[order])
 
 
-def _possibly_issued(history: History, profile: Profile) -> tuple[Ints, Ints]:
+def _possibly_issued(pushes: Pushes, born: Ints, resets: Resets, profile: Profile) -> tuple[Ints, Ints]:
     """When challenges may have been issued and pushed: all the starts in order, and all the ends in order.
 
     Counted are each id that an operation was given, once an era, each era of one with unknown outcomes only, and what
     was refused for breaking HTTP.
     """
-    pushes, resets = pushes_of(history, profile), resets_of(history, profile)
-    era = np.where(resets.straddled(pushes.sent, pushes.received), -1, resets.era(pushes.sent))
-    life = pairs(pushes.op, era)
-    born = effects_of(pushes, profile).start
-    answered = np.zeros(int(life.max(initial=-1)) + 1, np.bool_)
+    life, lives = divided(pushes.op, pushes.ops, resets.sure_era(pushes.sent, pushes.received))
+    answered = np.zeros(lives, np.bool_)
     answered[life[pushes.success]] = True
-    counted = pushes.success | (pushes.unknown & ~answered[life])
-    unit = np.where(counted, pairs(life, np.where(pushes.success, pushes.id, -1)), -1)
-    _, unit = np.unique(unit, return_inverse=True)
-    unit = unit - int((~counted).any())
-    units = int(unit.max(initial=-1)) + 1
+    counted = np.flatnonzero(pushes.success | (pushes.unknown & ~answered[life]))
+    found, units = divided(life[counted], lives, np.where(pushes.success[counted], pushes.id[counted], NONE))
+    unit = np.full(len(pushes), NONE, np.int64)
+    unit[counted] = found
     effects = effects_of(pushes, profile, unit, units)
     start = np.full(units, FOREVER, np.int64)
-    np.minimum.at(start, unit[counted], born[pushes.op[counted]])
+    start[found] = born[pushes.op[counted]]
     end = np.where(effects.sure, late(effects.end, profile), effects.end)
     front = pushes.refused_in_front()
-    starts, ends = (start, pushes.sent[front]), (end, pushes.received[front])
+    starts, ends = (start[effects.possible], pushes.sent[front]), (end[effects.possible], pushes.received[front])
     return np.sort(np.concatenate(starts)), np.sort(np.concatenate(ends))

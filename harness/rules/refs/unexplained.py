@@ -67,7 +67,7 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     """The refusals of a history that only their ref explains."""
     pushes = everyone_of(history, profile)
     resets = resets_of(history, profile)
-    era = np.where(resets.straddled(pushes.sent, pushes.received), -1, resets.era(pushes.sent))
+    era = resets.sure_era(pushes.sent, pushes.received)
     clear = (pushes.ref >= 0) & ~pushes.vague & (era >= 0)
     own = ~history.guest(pushes.row)
     place = np.flatnonzero(clear & own & _refused_for_no_other_reason(pushes, profile))
