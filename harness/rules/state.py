@@ -201,7 +201,7 @@ def _served_while_pending(lives: Lives) -> int:
         return 0
     ops, fresh = lives.operations, lives.operations.fresh
     token, start, end = ops.token[fresh], ops.start[fresh], ops.end[fresh]
-    before = Timeline(token, end).last(token, start)
+    before = ops.given.last(token, start)
     held = (before >= 0) & (Timeline(lives.settles.token, lives.settles.start).last_until(token, end) < 0)
     if lives.promises.lasts is not None:
         held &= end - start[before] < lives.promises.surely(lives.promises.lasts)

@@ -13,11 +13,14 @@ class Timeline:
     """
 
     def __init__(self, who: Ints, when: Ints) -> None:
-        self._order = np.lexsort((when, who))
+        by_time = np.argsort(when, kind="stable")
+        by_both = np.argsort(who[by_time], kind="stable")
+        self._times, self._order = when[by_time], by_time[by_both]
         self._who = who[self._order]
         # Ranks instead of times keep the joint key of token and time within 64 bits.
-        self._times = np.sort(when)
-        self._keys = self._who * (len(when) + 1) + np.searchsorted(self._times, when[self._order])
+        later = np.append(False, self._times[1:] != self._times[:-1])[: len(when)]
+        rank = np.maximum.accumulate(np.where(later, np.arange(len(when)), 0))
+        self._keys = self._who * (len(when) + 1) + rank[by_both]
 
     def last(self, who: Ints, before: Ints) -> Ints:
         """The last moment of each token that is earlier than `before`."""

@@ -155,6 +155,8 @@ def _within_eras(lines: Ints, eras: Eras) -> Ints:
     era = eras.of(lines[4])
     lines = np.concatenate([lines, era[None]])
     over = lines[5] >= eras.before[era]
+    if not over.any() and (era == era[:1]).all():  # as where nothing was reset since the first call
+        return lines
     optional = {SERVED: MAYBE, SETTLED: MAYBE_SETTLED}
     for sure, maybe in optional.items():
         lines[1][over & (lines[1] == sure)] = maybe

@@ -1,6 +1,7 @@
 """The lives of tokens in columns: what each asked for and was given, and when it may have been settled."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from harness.rules.reading.operations import (
     once_a_history,
     resets_of,
 )
+from harness.rules.reading.timeline import Timeline
 
 DRIFT: Final = 2e-4  # of a window: how far the clocks of target and harness may run apart within it
 ISSUED, UNKNOWN, LIMIT, STATE = range(4)  # what an answer says, see `Lives.kind`
@@ -85,10 +87,20 @@ class Operations:
     row: Ints
     several: Flags
 
-    @property
+    @cached_property
     def fresh(self) -> Ints:
         """The operations of one token that surely issued one challenge."""
         return np.flatnonzero(self.sure & ~self.several & (self.token >= 0))
+
+    @cached_property
+    def begun(self) -> Timeline:
+        """When the fresh ones may have had their effect at the earliest, by token; its places are those in `fresh`."""
+        return Timeline(self.token[self.fresh], self.start[self.fresh])
+
+    @cached_property
+    def given(self) -> Timeline:
+        """When the fresh ones had had their effect, by token; its places are those in `fresh`."""
+        return Timeline(self.token[self.fresh], self.end[self.fresh])
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,9 @@ def lives_of(history: History, profile: Profile) -> Lives:
     forgot = control["received"].to_numpy(np.int64)[resetting] + 2 * apart
     if history.guests is not None:  # they say whose a challenge is, and are judged elsewhere themselves
         own = ~history.guest(pushes.row)
-        operations.token[np.setdiff1d(np.arange(pushes.ops), pushes.op[own])] = NONE
+        others = np.ones(pushes.ops, np.bool_)
+        others[pushes.op[own]] = False
+        operations.token[others] = NONE
         pushes, kind, until = pushes.where(own), kind[own], until[own]
     lives = Lives(pushes, kind, until, operations, settles, resets, forgot, promises_of(profile), stray)
     settles.sure[:] &= ~_moot(lives)

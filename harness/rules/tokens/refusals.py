@@ -41,8 +41,8 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     pending = _may_be_pending(lives, token, sent, received)
     proof = _proof(lives, token, sent, received)
     causes = _causes(lives)
-    ops, fresh = lives.operations, lives.operations.fresh
-    at_once = Timeline(ops.token[fresh], ops.start[fresh]).most_until(ops.end[fresh], token, received) >= sent
+    ops = lives.operations
+    at_once = ops.begun.most_until(ops.end[ops.fresh], token, received) >= sent
     return Refusals(
         wrong=~settled & ~pending & (proof >= 0),
         proof=proof,
@@ -92,7 +92,9 @@ def _may_be_pending(lives: Lives, token: Ints, sent: Ints, received: Ints) -> Fl
     """Whether a challenge for which the token may be refused may be pending, one from before the run included."""
     if "pending" not in lives.promises.may_refuse:
         return np.zeros(len(token), dtype=bool)
-    ops, acting = lives.operations, lives.kind <= UNKNOWN
+    ops, asked = lives.operations, np.zeros(int(lives.pushes.token.max(initial=NONE)) + 1, np.bool_)
+    asked[token] = True
+    acting = (lives.kind <= UNKNOWN) & asked[lives.pushes.token]
     pushes, until = lives.pushes.where(acting), lives.until[acting]
     # A replay issues nothing, unless the target may have forgotten the challenge in the meantime.
     replayed = ops.sure & ~ops.several
@@ -120,8 +122,7 @@ def _pending_before_run(lives: Lives, token: Ints, sent: Ints) -> Flags:
     lasts = lives.promises.lasts
     may = np.ones(len(token), dtype=bool) if lasts is None else sent <= lives.promises.possibly(lasts)
     if "pending" in lives.promises.must_refuse:
-        ops, fresh = lives.operations, lives.operations.fresh
-        may &= Timeline(ops.token[fresh], ops.end[fresh]).last(token, sent) < 0
+        may &= lives.operations.given.last(token, sent) < 0
     return may
 
 
@@ -130,8 +131,7 @@ def _proof(lives: Lives, token: Ints, sent: Ints, received: Ints) -> Ints:
     if lives.promises.open_ended:
         return np.full(len(token), NONE, np.int64)
     ops, fresh = lives.operations, lives.operations.fresh
-    before = Timeline(ops.token[fresh], ops.end[fresh]).last(token, sent)
-    after = Timeline(ops.token[fresh], ops.start[fresh]).first(token, received)
+    before, after = ops.given.last(token, sent), ops.begun.first(token, received)
     forgotten = lives.may_reset(sent, np.append(ops.end[fresh], 0)[after])
     after = np.where(forgotten, NONE, after)
     return np.append(fresh, NONE)[np.where(before >= 0, before, after)]
@@ -149,6 +149,6 @@ def _cause(lives: Lives, causes: Settles, token: Ints, sent: Ints, received: Int
     """The last of the causes that may come before each refusal, unless the token was served since."""
     ops, fresh = lives.operations, lives.operations.fresh
     last = Timeline(causes.token, causes.start).last_until(token, received)
-    served = Timeline(ops.token[fresh], ops.end[fresh]).last(token, sent)
+    served = ops.given.last(token, sent)
     since = np.append(ops.start[fresh], NONE)[served] > np.append(causes.end, FOREVER)[last]
     return np.where(since, NONE, last)
