@@ -25,6 +25,7 @@ from harness.rules.registry import Finding, Violation, rule
 from harness.spec import load_spec
 
 SPEC: Final = load_spec()
+SETTLED: Final = ("after-accept", "after-decline")
 LIMITED: Final = ("429", f"409:{LIMIT}")  # what a limit may answer to any request
 NAMED: Final = 5  # users named in a sentence
 
@@ -162,7 +163,7 @@ def bad_request_names_field(history: History, profile: Profile) -> Finding:
     kinds = kinds_of(history, profile)
     rows = with_rows(kinds, lambda kind: kind.status == 400 and not kind.fault and _names_field(kind, profile))
     bodies = kept(history, "body", rows)
-    faults = {row: _nameless(body, _wrong(history, row)) for row, body in bodies.items()}
+    faults = {row: _nameless(body, _wrong(history, profile, row)) for row, body in bodies.items()}
     nameless = [Violation((row,), fault) for row, fault in faults.items() if fault]
     own = by_intent(
         history, profile, "bad-request-names-field", facts={"asked": len(rows), "read": len(bodies)}, conclude=_bodies
@@ -180,12 +181,15 @@ def _bodies(finding: Finding) -> Finding:
 def _names_field(kind: Kind, profile: Profile) -> bool:
     """Whether a 400 to this must be for a field, and nothing else is wrong that could be told instead."""
     fields = ("channel-unknown", "ref-odd", "ref-twice", *PLAIN)
-    return kind.intent in fields and set(kind.allowed) <= {*allowed_for(kind.intent, profile), *LIMITED}
+    return kind.intent in fields and {*kind.allowed, *LIMITED} == {*allowed_for(kind.intent, profile), *LIMITED}
 
 
-def _wrong(history: History, row: int) -> tuple[str, ...]:
+def _wrong(history: History, profile: Profile, row: int) -> tuple[str, ...]:
     """What the names of the fields at fault may have in them, in letters only."""
     intent = history.frame["intent"].iloc[row]
+    told = {*allowed_for(intent, profile), *LIMITED}
+    if intent.startswith("ref-") and any({*allowed_for(state, profile)} <= told for state in SETTLED):
+        return ("",)  # the token may be settled as well, which is told alike, and then it is at fault
     # A reference may be odd as well, and which of the two is looked at first is open.
     return ("channel", "ref") if intent == "channel-unknown" else ("ref",) if intent.startswith("ref-") else ("",)
 

@@ -281,3 +281,15 @@ def test_what_was_refused_for_breaking_http_may_have_been_handed_on_before() -> 
             *({"t": [50 + n, 60 + n], **LIMIT} for n in range(10)),
         ]
         assert judged(rows, limit).status == status, intent
+
+
+def test_a_duplicate_may_meet_one_that_was_spelt_otherwise_and_lost() -> None:
+    conflict = {"policy": {"concurrent_duplicate": "conflict"}, "target": {"late_effect": "2s"}, **SETTLES}
+    known: list[dict[str, Any]] = [
+        {"t": [0, 5], "op": "reset"},
+        *({"t": [6, 8], "user": n, "id": f"{n}"} for n in (0, 2)),
+    ]
+    rows = [*known, {"t": [10, 20], "intent": "http-legal", "ref": "r", "status": 0}]
+    assert judged([*rows, {"t": [30, 40], "ref": "r", **STATE}], conflict).status != "fail"
+    assert judged([*rows, {"t": [3000, 3010], "ref": "r", **STATE}], conflict).status == "fail"
+    assert judged([*rows, {"t": [30, 40], "user": 2, "ref": "r", **STATE}], conflict).status == "fail"

@@ -231,3 +231,14 @@ def test_a_channel_on_which_nobody_of_the_programme_is_enrolled_may_not_be_offer
         assert [one.rule for one in judge(history, profile) if one.status == "fail"] == red
     history, profile = make_history([{**told, "status": 200, "code": ""}], pool=alone)
     assert "channel-registered" in [one.rule for one in judge(history, profile) if one.status == "fail"]
+
+
+def test_a_settled_token_may_be_named_beside_an_odd_ref() -> None:
+    odd = {"intent": "ref-odd", "ref": "r" * 300, "status": 400, "body": FIELD}  # names the channel
+    alone = {"after-accept": ["400"]}
+    for allowed, outcomes in (("200,400", alone), ("400", alone), ("400", {})):
+        assert "bad-request-names-field" not in failed({**odd, "allowed": allowed}, outcomes=outcomes), (
+            allowed,
+            outcomes,
+        )
+    assert "bad-request-names-field" in failed({**odd, "allowed": "200,400"})

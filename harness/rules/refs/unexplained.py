@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.reading.groups import count_until, earliest, pairs
+from harness.rules.reading.duplicates import may_meet_another
+from harness.rules.reading.groups import earliest, pairs
 from harness.rules.reading.operations import (
     Flags,
     Ints,
@@ -83,8 +84,8 @@ def unexplained(history: History, profile: Profile) -> Unexplained:
     answered = causes[REASONS.index("answered")] >= 0
     known = (cause >= 0) & ~_allowed(pushes, place, answered, profile)
     if profile.policy.concurrent_duplicate == "conflict":
-        working = _being_worked_on(pushes, place, profile, apart_ns(history))
-        known &= (pushes.status[place] != 409) | ~working
+        over = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
+        known &= (pushes.status[place] != 409) | ~may_meet_another(pushes, place, over, apart_ns(history))
     # Where the cause itself proves as much as what was found, nothing else is needed.
     proof = np.where(standing.proves(cause, place, proof), cause, proof)
     return Unexplained(pushes, place[known], reason[known], cause[known], proof[known])
@@ -147,14 +148,3 @@ def _allowed(pushes: Pushes, place: Ints, answered: Flags, profile: Profile) -> 
     rejects = profile.policy.in_flight == "reject"
     allowed: Flags = np.isin(pushes.status[place], (400, 409)) & ~answered & rejects
     return allowed
-
-
-def _being_worked_on(pushes: Pushes, place: Ints, profile: Profile, apart: int) -> Flags:
-    """Whether another exchange of the same operation may have been under way at the time of each place."""
-    op = np.where(pushes.vague, -1, pushes.op)
-    rows = np.flatnonzero(np.isin(op, op[place]) & (op >= 0))
-    over = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
-    begun = count_until(op[rows], pushes.sent[rows], op[place], pushes.received[place] + apart)
-    ended = count_until(op[rows], over[rows], op[place], pushes.sent[place] - 1 - apart)
-    others: Flags = begun - ended > 1
-    return others

@@ -5,11 +5,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from harness.case import allowed_for, allows
 from harness.history import History
 from harness.profile import Profile
+from harness.rules.reading.duplicates import may_meet_another
 from harness.rules.reading.operations import (
     FOREVER,
     NONE,
@@ -175,7 +175,8 @@ def lives_of(history: History, profile: Profile) -> Lives:
     answered = pushes.success | (pushes.refused & ~pushes.refused_in_front()) | (pushes.status == 200)
     until = np.where(answered, pushes.received, late(pushes.received, profile))
     if profile.policy.concurrent_duplicate == "conflict":
-        kind[_conflicts(pushes, kind, until)] = NONE
+        refused = np.flatnonzero(kind == STATE)
+        kind[refused[may_meet_another(pushes, refused, until)]] = NONE
     chosen = kind >= 0
     pushes, kind, until = pushes.where(chosen), kind[chosen], until[chosen]
     operations, resets = _operations(pushes, kind, until), resets_of(history, profile)
@@ -206,16 +207,6 @@ def _kinds(pushes: Pushes, users: int) -> Ints:
         default=NONE,
     ).astype(np.int64)
     return np.where((pushes.token >= 0) & (pushes.token < users), kind, NONE)
-
-
-def _conflicts(pushes: Pushes, kind: Ints, until: Ints) -> Flags:
-    """Refusals of a duplicate that may have met another exchange of its operation at work, where that is declared."""
-    place = pd.DataFrame({"op": pushes.op, "start": pushes.sent, "end": until})
-    refused = place[kind == STATE]
-    pairs = refused.reset_index().merge(place.reset_index(), on="op", suffixes=("", "_other"))
-    met = (pairs["index"] != pairs["index_other"]) & (pairs["start_other"] <= pairs["end"])
-    met &= pairs["end_other"] >= pairs["start"]
-    return np.isin(np.arange(len(pushes)), pairs["index"][met].to_numpy())
 
 
 def _operations(pushes: Pushes, kind: Ints, until: Ints) -> Operations:
