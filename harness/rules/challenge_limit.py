@@ -1,7 +1,9 @@
 """Rules on the challenge limit: never more than declared, never refused before, and nothing else counts."""
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 
@@ -9,12 +11,22 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Ints, Lanes
-from harness.rules.limits.challenge_refusals import LIMITED, OTHERS, REFUSALS, REPLAYS, STALE, Refusals, refusals_of
+from harness.rules.limits.challenge_refusals import (
+    LIMITED,
+    OTHERS,
+    REFUSALS,
+    REPLAYS,
+    STALE,
+    Refusals,
+    refusals_of,
+    served,
+)
 from harness.rules.limits.challenges import challenges_of
 from harness.rules.limits.limited import Limited, by_era
-from harness.rules.limits.wrongful import SHOWN
+from harness.rules.limits.wrongful import SHOWN, Beside, Judged, beside
 from harness.rules.reading.columns import small_once_a_history
-from harness.rules.registry import Finding, Violation, rule
+from harness.rules.reading.operations import FOREVER
+from harness.rules.registry import Finding, Most, Violation, rule
 from harness.rules.told import ago, who
 
 UNDECLARED: Final = "limits.challenges (count and window) in the profile."
@@ -43,6 +55,7 @@ SPEAKS: Final = {
     advice="Count and issue in one atomic step: two requests that look before either writes both see room.",
     sound_with_gaps=False,  # a replay looks like a challenge of its own where the first call is not seen
     by_person=False,
+    by_scope=("challenges",),
 )
 def challenge_limit_upper(history: History, profile: Profile) -> Finding:
     limit = profile.challenges
@@ -55,14 +68,20 @@ def challenge_limit_upper(history: History, profile: Profile) -> Finding:
     crowds = crowds or sliding.chained(admitted, count, window)
     filled = sliding.filled(admitted, count, window, refused)
     violations = tuple(_too_many(limited, admitted, crowd, count, limit.window_ns) for crowd in crowds)
-    if filled or violations:
-        note = f"windows filled to {count:,} while more was refused"
-        return Finding(max(filled, len(violations)), violations, max(total, len(violations)), note=note)
-    most = sliding.most(admitted, window)
-    seen = f"no more than {most:,} of {count:,} challenges surely fell into one window of {ago(limit.window_ns)}"
+    most = 0 if filled or violations else sliding.most(admitted, window)
+    facts = {"most": Most(most), "count": Most(count), "window": Most(limit.window_ns)}
+    total = max(total, len(violations))
+    return Finding(max(filled, len(violations)), violations, total, facts=facts, conclude=_how_full)
+
+
+def _how_full(finding: Finding) -> Finding:
+    most, count, window = (finding.facts[name] for name in ("most", "count", "window"))
+    if finding.examined:
+        return replace(finding, note=f"windows filled to {count:,} while more was refused")
+    seen = f"no more than {most:,} of {count:,} challenges surely fell into one window of {ago(window)}"
     if most >= count:
-        return Finding(0, shortfall=f"{seen}, and nothing more was asked for meanwhile", lacks=MORE)
-    return Finding(0, note=seen, lacks=MORE)
+        return replace(finding, shortfall=f"{seen}, and nothing more was asked for meanwhile", lacks=MORE)
+    return replace(finding, note=seen, lacks=MORE)
 
 
 def _too_many(limited: Limited, lanes: Lanes, crowd: sliding.Crowd, count: int, window: int) -> Violation:
@@ -87,21 +106,46 @@ def _rows(limited: Limited, places: Ints) -> tuple[int, ...]:
     advice="Look for an off-by-one, a hidden second challenge after a lost answer, or a window longer than declared.",
     sound_with_gaps=False,
     by_person=False,
+    by_scope=("challenges",),
 )
 def challenge_limit_lower(history: History, profile: Profile) -> Finding:
     if profile.challenges is None:
         return Finding(0, lacks=UNDECLARED)
-    refusals, count = refusals_of(history, profile), profile.challenges.count
-    lacks = MORE if profile.target.exclusive else ALONE
+    refusals = refusals_of(history, profile)
     violations, total = _wrong(refusals, "")
-    own = refusals.own
-    if not own.any():
-        return Finding(0, shortfall=refusals.undecided, lacks=lacks)
-    highest = int(refusals.counted[own].min())
-    note, shortfall = f"refused with at least {highest:,} of {count:,} that can have counted", ""
-    if highest > count * (1 + CLOSE):
-        shortfall = f"{own.sum():,} refusals, but a limit of up to {highest:,} would explain them all"
-    return Finding(int(own.sum()), violations, total, shortfall, note, lacks)
+    facts = heights(refusals, refusals.others, profile.challenges.count)
+    return how_low(facts, violations, total, profile, "a whole window after the beginning of the run or after a reset")
+
+
+def heights(refusals: Judged, refused: int, count: int) -> dict[str, Any]:
+    """Facts on how high a limit is, of which so many were `refused`, those that cannot be decided included."""
+    own = refusals.counted[refusals.own]
+    numbers = {"own": len(own), "refused": refused, "decided": len(refusals.counted)}
+    return {**numbers, "lowest": Most(-int(own.min(initial=FOREVER))), "count": Most(count)}
+
+
+def how_low(
+    facts: dict[str, Any], violations: tuple[Violation, ...], total: int, profile: Profile, since: str, hint: str = ""
+) -> Finding:
+    """What the refusals show of a limit's height. `since` says when one can be decided, `hint` what may help."""
+    lacks = MORE if profile.target.exclusive else ALONE
+    undecided = f"none {since}" if profile.target.exclusive else "others may use the same limit"
+    conclude = partial(_how_low, undecided=undecided, hint=hint)
+    return Finding(facts["own"], violations, total, lacks=lacks, facts=facts, conclude=conclude)
+
+
+def _how_low(finding: Finding, undecided: str, hint: str) -> Finding:
+    facts, shortfall = finding.facts, ""
+    if not facts["own"]:
+        if facts["refused"] and not facts["decided"]:
+            shortfall = f"{facts['refused']:,} refusals were seen, but {undecided}"
+        return replace(finding, shortfall=shortfall)
+    count, lowest, lacks = facts["count"], -facts["lowest"], finding.lacks
+    if lowest > count * (1 + CLOSE):
+        shortfall = f"{facts['own']:,} refusals, but a limit of up to {lowest:,} would explain them all"
+        lacks = hint if hint and facts["unknown"] else lacks
+    note = f"refused with at least {lowest:,} of {count:,} that can have counted"
+    return replace(finding, note=note, shortfall=shortfall, lacks=lacks)
 
 
 def _wrong(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], int]:
@@ -125,12 +169,25 @@ def counts_not(cause: str, history: History, profile: Profile) -> Finding:
     """What is known of one thing that must not use up the challenge limit."""
     if profile.challenges is None:
         return Finding(0, lacks=UNDECLARED)
-    return _count_not(history, profile)[cause]
+    found = _count_not(history, profile)[cause]
+    if cause != OTHERS:
+        return found
+    limited = challenges_of(history, profile)
+    passed = served(limited, limited.slack.short(profile.challenges.window_ns))
+    facts = {"beside": beside(passed, limited.admitted), "count": Most(profile.challenges.count)}
+    return replace(found, examined=found.all_told, facts=facts, conclude=partial(how_often, note=SPEAKS[OTHERS][1]))
+
+
+def how_often(finding: Finding, note: str) -> Finding:
+    """How often others could have been counted, those that were not included."""
+    times: Beside = finding.facts["beside"]
+    examined = finding.examined + times.occasions(finding.facts["count"])
+    return replace(finding, examined=examined, note=note if examined else "")
 
 
 @small_once_a_history
 def _count_not(history: History, profile: Profile) -> dict[str, Finding]:
-    """For each thing that must not use up the challenge limit what is known of it."""
+    """For each thing that must not use up the challenge limit what is known of it, but how often others came by."""
     refusals = refusals_of(history, profile)
     return {cause: _counts_not(cause, refusals) for cause in SPEAKS}
 
@@ -167,6 +224,7 @@ def _register(rule_id: str, statement: str, advice: str) -> None:
         advice=advice,
         sound_with_gaps=False,
         by_person=False,
+        by_scope=("challenges",),
     )
     made(check)
 

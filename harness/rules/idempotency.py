@@ -182,6 +182,7 @@ def _still_limited(history: History, profile: Profile) -> Finding:
     advice="Store the ref with the challenge, after authorisation and limits have been passed, and never the refusal.",
     least=10,
     of_all=_still_limited,
+    by_scope=("rate",),
 )
 def ref_not_spent_by_refusal(history: History, profile: Profile) -> Finding:
     refusals = unexplained(history, profile)

@@ -1,5 +1,8 @@
 """Rules on the rate limit: never more than declared, never refused below it, honest about when to come back."""
 
+import math
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -8,15 +11,15 @@ from harness.history import History
 from harness.profile import Profile, RateLimit
 from harness.rules.bounds import sliding
 from harness.rules.bounds.sliding import Crowd
-from harness.rules.challenge_limit import ALONE, CLOSE, counts_not
+from harness.rules.challenge_limit import ALONE, CLOSE, counts_not, heights, how_low, how_often
 from harness.rules.limits.limited import Limited
-from harness.rules.limits.rate_refusals import OTHERS, REF, STALE, Refusals, refusals_of
+from harness.rules.limits.rate_refusals import OTHERS, REF, STALE, Refusals, refusals_of, served
 from harness.rules.limits.rate_requests import Requests, requests_of
 from harness.rules.limits.rate_upper import Upper, upper_of
 from harness.rules.limits.retry_after import MISSING, UNREADABLE, longest, returns_of, told_of
-from harness.rules.limits.wrongful import SHOWN
+from harness.rules.limits.wrongful import SHOWN, beside
 from harness.rules.reading.operations import Flags, Ints
-from harness.rules.registry import Finding, Violation, rule
+from harness.rules.registry import Finding, Most, Violation, rule
 from harness.rules.told import ago, quoted, who
 
 UNDECLARED: Final = "limits.rate (count and window) in the profile."
@@ -34,6 +37,7 @@ LISTED: Final = sliding.LISTED
     source=SOURCE,
     advice="Count and decide in one atomic step that all workers share; check the window's unit and the count's edge.",
     by_person=False,
+    by_scope=("rate",),
 )
 def rate_limit_upper(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -42,15 +46,21 @@ def rate_limit_upper(history: History, profile: Profile) -> Finding:
     upper, limit = upper_of(history, requests, profile), requests.limit
     count = _height(limit) * profile.target.hosts
     violations = tuple(_too_many(requests, upper, crowds) for crowds in upper.broken[:LISTED])
-    note = f"filled to {count:,} while more was refused"
-    if violations:
-        return Finding(max(upper.filled, len(violations)), violations, max(upper.total, len(violations)), note=note)
-    lowest = f"a limit of {upper.most:,} would explain all that was admitted, where {count:,} is declared"
-    if upper.most < _enough(limit, count):
-        return Finding(0, shortfall=lowest if len(requests.limited.refused) else "", note=lowest, lacks=MORE)
-    if not upper.filled:
-        return Finding(0, shortfall=f"{count:,} were admitted, and nothing more was asked for meanwhile", lacks=MORE)
-    return Finding(upper.filled, note=note)
+    examined, total = max(upper.filled, len(violations)), max(upper.total, len(violations))
+    enough, refused = Most(math.ceil(_enough(limit, count))), len(requests.limited.refused)
+    facts = {"most": Most(upper.most), "count": Most(count), "enough": enough, "refused": refused}
+    return Finding(examined, violations, total, facts=facts, conclude=_how_full)
+
+
+def _how_full(finding: Finding) -> Finding:
+    most, count, enough, refused = (finding.facts[name] for name in ("most", "count", "enough", "refused"))
+    if not finding.violations and most < enough:
+        lowest = f"a limit of {most:,} would explain all that was admitted, where {count:,} is declared"
+        return replace(finding, examined=0, shortfall=lowest if refused else "", note=lowest, lacks=MORE)
+    if not finding.examined:
+        told = f"{count:,} were admitted, and nothing more was asked for meanwhile"
+        return replace(finding, shortfall=told, lacks=MORE)
+    return replace(finding, note=f"filled to {count:,} while more was refused")
 
 
 def _height(limit: RateLimit) -> int:
@@ -100,24 +110,18 @@ def _rows(limited: Limited, places: Ints) -> tuple[int, ...]:
     advice="Look for an off-by-one, a window longer than declared, or counting what is declared not to count.",
     sound_with_gaps=False,
     by_person=False,
+    by_scope=("rate",),
 )
 def rate_limit_lower(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
         return Finding(0, lacks=UNDECLARED)
     refusals = refusals_of(history, profile)
-    lacks = MORE if profile.target.exclusive else ALONE
-    own = refusals.own
-    if not own.any():
-        return Finding(0, shortfall=refusals.undecided, lacks=lacks)
-    chosen = _unexplained(refusals, idle=False)
-    violations = _wrong(refusals, chosen)
-    highest = int(refusals.counted[own].min())
-    note, shortfall = f"refused with at least {highest:,} of {refusals.count:,} that can have counted", ""
-    if highest > refusals.count * (1 + CLOSE):
-        shortfall = f"{own.sum():,} refusals, but a limit of up to {highest:,} would explain them all"
-        if profile.target.late_effect_ns is None and refusals.requests.limited.pushes.unknown.any():
-            lacks = LATE
-    return Finding(int(own.sum()), violations, len(chosen), shortfall, note, lacks)
+    limited, chosen = refusals.requests.limited, _unexplained(refusals, idle=False)
+    open_ended = profile.target.late_effect_ns is None
+    facts = heights(refusals, len(limited.refused), refusals.count)
+    facts["unknown"] = int(limited.pushes.unknown.sum()) if open_ended else 0
+    since = "of them long enough after the beginning of the run"
+    return how_low(facts, _wrong(refusals, chosen), len(chosen), profile, since, LATE)
 
 
 LATE: Final = "Does a request stop working when its caller has gone? Then say target.late_effect in the profile."
@@ -170,15 +174,19 @@ def _explained(refusals: Refusals, cause: str) -> tuple[tuple[Violation, ...], i
     advice="Look at the key of the counter: it must hold the whole scope and nothing less.",
     sound_with_gaps=False,
     by_person=False,
+    by_scope=("rate",),
 )
 def rate_limit_isolated(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
         return Finding(0, lacks=UNDECLARED)
     if profile.rate.scope in ("global", "ip"):
         return Finding(0, note=f"the limit's scope is {profile.rate.scope}, so all share it")
-    violations, total, occasions = _explained(refusals_of(history, profile), OTHERS)
-    note = "served beside so many requests of others" if occasions else ""
-    return Finding(occasions, violations, total, note=note, lacks=MORE)
+    refusals = refusals_of(history, profile)
+    violations, total, _ = _explained(refusals, OTHERS)
+    passed = beside(served(refusals.requests), refusals.requests.limited.admitted)
+    conclude = partial(how_often, note="served beside so many requests of others")
+    facts = {"beside": passed, "count": Most(refusals.enough)}
+    return Finding(total, violations, total, lacks=MORE, facts=facts, conclude=conclude)
 
 
 @rule(
@@ -191,6 +199,7 @@ def rate_limit_isolated(history: History, profile: Profile) -> Finding:
     advice="Look at the window's unit and length, at what removes old entries, and whether refusals prolong the wait.",
     sound_with_gaps=False,
     by_person=False,
+    by_scope=("rate",),
 )
 def rate_limit_recovers(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -225,6 +234,7 @@ def _recovered(requests: Requests) -> int:
     advice="Ask the rate limiter before anything is written, and keep no answer of it under the idempotency-ref.",
     sound_with_gaps=False,
     by_person=False,
+    by_scope=("rate", "challenges"),
 )
 def rate_limit_no_effect(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -248,6 +258,7 @@ def rate_limit_no_effect(history: History, profile: Profile) -> Finding:
     advice="Give the time until the oldest request leaves the window, in whole seconds rounded up.",
     sound_with_gaps=False,
     by_person=False,
+    by_scope=("rate",),
 )
 def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
     if profile.rate is None:
@@ -282,19 +293,20 @@ def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
         )
         made.append(Violation(_rows(requests.limited, np.array([told.place[n], place])), says))
     made.sort(key=lambda one: one.order)
-    return _honest(profile, len(told.place), int((told.wait >= 0).sum()), len(returns.place), tuple(made), total)
+    facts = {"said": int((told.wait >= 0).sum()), "came back": len(returns.place)}
+    silent = MORE if profile.rate.retry_after else DECLARE
+    conclude = partial(_how_honest, silent=silent, lacks=MORE if profile.target.exclusive else ALONE)
+    return Finding(len(told.place), tuple(made), total, facts=facts, conclude=conclude)
 
 
-def _honest(
-    profile: Profile, refused: int, said: int, came_back: int, made: tuple[Violation, ...], total: int
-) -> Finding:
-    if not refused or (not said and not made):
-        lacks = MORE if not refused or profile.rate is None or profile.rate.retry_after else DECLARE
-        return Finding(0, note="no 429 said when to come back" if refused else "", lacks=lacks)
-    note = f"{came_back:,} came back as told and were served"
+def _how_honest(finding: Finding, silent: str, lacks: str) -> Finding:
+    refused, said, came_back = finding.examined, finding.facts["said"], finding.facts["came back"]
+    if not refused:
+        return replace(finding, lacks=MORE)
+    if not said and not finding.violations:
+        return replace(finding, examined=0, note="no 429 said when to come back", lacks=silent)
     shortfall = "" if came_back else f"{said:,} told when to come back, but nobody came back just then"
-    lacks = MORE if profile.target.exclusive else ALONE
-    return Finding(refused, made, total, shortfall, note, lacks)
+    return replace(finding, note=f"{came_back:,} came back as told and were served", shortfall=shortfall, lacks=lacks)
 
 
 DECLARE: Final = "limits.rate.retry_after = true in the profile, where a 429 has to carry it."

@@ -10,6 +10,7 @@ from harness.profile import Profile
 
 Severity = Literal["must", "should"]
 Scope = Literal["exchange", "history", "run"]
+Limit = Literal["challenges", "rate"]
 FAMILIES: Final = ("responses", "who may", "idempotency", "challenge limit", "rate limit", "state", "run")
 
 
@@ -35,7 +36,7 @@ class Finding:
     `note` says what was seen, `lacks` what target, profile or plan lack when nothing could be examined.
 
     A history may be examined in parts. What then follows from all parts together only is told by `conclude`, a function
-    of a module, from `facts`: numbers, which add up, sets, which are united, and `Most`.
+    of a module, from `facts`: numbers and the like, which add up, sets, which are united, and `Most`.
     """
 
     examined: int
@@ -100,6 +101,8 @@ class Rule:
 
     `by_person` may be asked of the exchanges of some persons at a time, with `merged` findings; `of_all` needs those of
     all persons, of which it uses the columns of `Pushes` and control calls only. A rule has one of the two, or both.
+    `by_scope` names the limits of which `of_all` may be asked for some scopes at a time too, with `merged` findings, as
+    long as they hold no violation: what explains a wrong refusal follows from all scopes.
     """
 
     id: str
@@ -111,6 +114,7 @@ class Rule:
     advice: str
     by_person: Check | None = None
     of_all: Check | None = None
+    by_scope: tuple[Limit, ...] = ()
     sound_with_gaps: bool = True
     least: int = 1
 
@@ -140,16 +144,18 @@ def rule(
     least: int = 1,
     by_person: bool = True,
     of_all: Check | None = None,
+    by_scope: tuple[Limit, ...] = (),
 ) -> Callable[[Check], Check]:
     """Register the decorated check as a rule; ValueError where the declaration is not complete or not unique.
 
     The check is asked by person unless `by_person` is False; `of_all` is another one, of which the rule consists too.
+    `by_scope` is as in `Rule`.
     """
 
     def register(check: Check) -> Check:
         made = Rule(
             rule_id, family, severity, scope, statement, source, advice,
-            by_person=check if by_person else None, of_all=of_all if by_person else check,
+            by_person=check if by_person else None, of_all=of_all if by_person else check, by_scope=by_scope,
             sound_with_gaps=sound_with_gaps, least=least,
         )  # fmt: skip
         _validate(made)

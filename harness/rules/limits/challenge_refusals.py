@@ -27,8 +27,7 @@ class Refusals(Judged):
     """The refusals for the challenge limit.
 
     `repeated`: refusals of calls that had been served before, `earlier` the places of those successes. `at_limit`:
-    replays that were served with the limit used up. `undecided` says why nothing can be decided though there are
-    refusals.
+    replays that were served with the limit used up. `others`: how many refusals there are besides the repeated ones.
     """
 
     limited: Limited
@@ -36,7 +35,7 @@ class Refusals(Judged):
     repeated: Ints
     earlier: Ints
     at_limit: int
-    undecided: str
+    others: int
 
     def counted_at(self, n: int) -> Ints:
         """The places of all that may have counted at refusal n."""
@@ -66,16 +65,8 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
         limited=limited, limit=limit, at=at, counted=counted, wrong=wrong, blame=found,
         repeated=refused.place[earlier >= 0], earlier=earlier[earlier >= 0],
         at_limit=_replays_at_limit(limited, limit.count, window),
-        undecided=_undecided(int((earlier < 0).sum()), len(at.place), profile),
+        others=int((earlier < 0).sum()),
     )  # fmt: skip
-
-
-def _undecided(refused: int, decided: int, profile: Profile) -> str:
-    if decided or not refused:
-        return ""
-    if not profile.target.exclusive:
-        return f"{refused:,} refusals were seen, but others may use the same limit"
-    return f"{refused:,} refusals were seen, but none a whole window after the beginning of the run or after a reset"
 
 
 def _earlier_success(limited: Limited, refused: Lanes) -> Ints:
@@ -118,7 +109,7 @@ def _causes(limited: Limited, count: int, window_ns: int) -> tuple[Cause, ...]:
     """What may wrongly count, in the order in which rules are blamed."""
     pushes, both = limited.pushes, (limited.countable, limited.admitted)
     replays = pushes.success.copy()
-    replays[limited.countable.place] = False
+    replays[limited.counted] = False
     window = limited.slack.long(window_ns)
     again, limits = lanes_of(limited, replays), lanes_of(limited, pushes.limited)
     refusals = lanes_of(limited, pushes.refused & ~pushes.limited)

@@ -8,9 +8,20 @@ import pandas as pd
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds.lanes import Lanes
-from harness.rules.limits.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
+from harness.rules.limits.limited import (
+    AMBIGUOUS,
+    Limited,
+    elsewhere,
+    numbered,
+    slack_of,
+    spread,
+    trusted,
+    whole_operations,
+)
 from harness.rules.reading.operations import (
     FOREVER,
+    NONE,
+    Flags,
     Ints,
     Pushes,
     Resets,
@@ -26,7 +37,8 @@ from harness.rules.reading.operations import (
 class Issued:
     """Challenges that were, or may have been, issued: one for each operation, era and id; `id` -1 where none is known.
 
-    `place` is that of the exchange in which it was first received, or of the unknown one sent first.
+    `place` is that of the exchange in which it was first received, or of the unknown one sent first; -1 where it is not
+    in the history.
     """
 
     scope: Ints
@@ -46,15 +58,15 @@ def challenges_of(history: History, profile: Profile) -> Limited:
     limit = profile.challenges
     assert limit is not None
     pushes, resets = pushes_of(history, profile), resets_of(history, profile)
-    raw = pushes.person if limit.scope == "user" else pushes.programme
-    scope, scopes = numbered(raw)
+    scope, scopes = numbered(_scopes(pushes, profile))
     known, lost = issued(pushes, profile, scope, resets)
-    anywhere = pushes.has_intent(*AMBIGUOUS) | (raw < 0)
+    anywhere = _anywhere(pushes, profile)
     once = _first_of_each_id(known)
     clear = ~anywhere[once.place]
     refused = np.flatnonzero(pushes.exhausted & trusted(pushes, profile) & ~pushes.vague)
-    both = Issued(*(np.concatenate(pair) for pair in zip(known.columns, lost.columns, strict=True)))
-    rows, whose, into = spread(both.scope, anywhere[both.place], np.unique(scope[refused]))
+    every = zip(known.columns, lost.columns, _elsewhere(history).columns, strict=True)
+    both = Issued(*(np.concatenate(columns) for columns in every))
+    rows, whose, into = spread(both.scope, np.append(anywhere, True)[both.place], np.unique(scope[refused]))
     refused = refused[np.isin(scope[refused], into)]
     return Limited(
         pushes=pushes,
@@ -65,6 +77,32 @@ def challenges_of(history: History, profile: Profile) -> Limited:
         resets=resets,
         slack=slack_of(history, profile),
     )
+
+
+def wild_challenges(history: History, profile: Profile) -> tuple[Ints, Ints]:
+    """When the challenges that may count for any scope began and ended."""
+    pushes = pushes_of(history, profile)
+    pushes = whole_operations(pushes, _anywhere(pushes, profile))
+    known, lost = issued(pushes, profile, pushes.person, resets_of(history, profile))
+    both = Issued(*(np.concatenate(pair) for pair in zip(known.columns, lost.columns, strict=True)))
+    chosen = _anywhere(pushes, profile)[both.place]
+    return both.start[chosen], both.end[chosen]
+
+
+def _scopes(pushes: Pushes, profile: Profile) -> Ints:
+    by_user = profile.challenges is None or profile.challenges.scope == "user"
+    return pushes.person if by_user else pushes.programme
+
+
+def _anywhere(pushes: Pushes, profile: Profile) -> Flags:
+    """Which may count for any scope."""
+    return pushes.has_intent(*AMBIGUOUS) | np.less(_scopes(pushes, profile), 0)
+
+
+def _elsewhere(history: History) -> Issued:
+    start, end = elsewhere(history, "challenges")
+    none = np.full(len(start), NONE, np.int64)
+    return Issued(np.zeros_like(none), start, end, none, none)
 
 
 def issued(pushes: Pushes, profile: Profile, scope: Ints, resets: Resets) -> tuple[Issued, Issued]:

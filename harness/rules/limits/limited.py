@@ -10,14 +10,16 @@ from harness.history import History
 from harness.profile import Profile
 from harness.rules.bounds.lanes import Lanes
 from harness.rules.bounds.slack import Slack
+from harness.rules.reading.columns import Whole
 from harness.rules.reading.operations import Flags, Ints, Pushes, Resets, apart_ns
+from harness.rules.registry import Limit
 
 MOST_SPREAD: Final = 5 * 10**6  # copies of requests that may belong to any scope; a run makes some hundreds of them
 
 
 @dataclass(frozen=True)
 class Limited:
-    """One limit over one history. The `place` of an interval is that of its exchange in `pushes`.
+    """One limit over one history. The `place` of an interval is that of its exchange in `pushes`, -1 without one.
 
     `admitted` surely passed, once each. `countable` may have used up the limit. `refused` are refusals of callers who
     had a right to be served. `scope` numbers the scope of each push, and those of the lanes likewise.
@@ -30,6 +32,24 @@ class Limited:
     refused: Lanes
     resets: Resets
     slack: Slack
+
+    @property
+    def counted(self) -> Ints:
+        """The places of what may have used up the limit."""
+        return self.countable.place[self.countable.place >= 0]
+
+
+def elsewhere(history: History, limit: Limit) -> tuple[Ints, Ints]:
+    """When what is not in the history, and may count for any of its scopes, began and ended."""
+    nothing = np.zeros(0, np.int64)
+    return history.elsewhere.get(limit, (nothing, nothing)) if isinstance(history, Whole) else (nothing, nothing)
+
+
+def whole_operations(pushes: Pushes, chosen: Flags) -> Pushes:
+    """All exchanges of the operations of those chosen."""
+    marked = np.zeros(pushes.ops, np.bool_)
+    marked[pushes.op[chosen]] = True
+    return pushes.where(marked[pushes.op])
 
 
 def slack_of(history: History, profile: Profile) -> Slack:

@@ -20,14 +20,11 @@ REF: Final = "rate-limit-no-effect"
 
 @dataclass(frozen=True)
 class Refusals(Judged):
-    """The refusals for the rate limit. `count` is what must have counted for one to be right.
-
-    `undecided` says why nothing can be decided though there are refusals.
-    """
+    """The refusals for the rate limit. `count` is what must have counted for one to be right, `enough` to be sure."""
 
     requests: Requests
     count: int
-    undecided: str
+    enough: int
 
     def counted_at(self, n: int) -> Ints:
         """The places of all that may have counted at refusal n, without itself."""
@@ -57,9 +54,8 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     enough = count if limit.algorithm == "sliding-window" else 2 * count
     causes = _causes(requests, count)
     most = _most(requests, profile.target.hosts)
-    found = blame(at.where(wrong), counted[wrong], _served(requests), limited.admitted, count, causes, enough, most)
-    undecided = _undecided(len(refused), len(counted), profile)
-    return Refusals(at, counted, wrong, found, requests, count, undecided)
+    found = blame(at.where(wrong), counted[wrong], served(requests), limited.admitted, count, causes, enough, most)
+    return Refusals(at, counted, wrong, found, requests, count, enough)
 
 
 def _tokens(requests: Requests, at: Moments, itself: int) -> Ints:
@@ -83,15 +79,7 @@ def _most(requests: Requests, hosts: int) -> int:
     return -(-most // (2 * hosts)) if limit.algorithm == "fixed-window" else most
 
 
-def _undecided(refused: int, decided: int, profile: Profile) -> str:
-    if decided or not refused:
-        return ""
-    if not profile.target.exclusive:
-        return f"{refused:,} refusals were seen, but others may use the same limit"
-    return f"{refused:,} refusals were seen, but none of them long enough after the beginning of the run"
-
-
-def _served(requests: Requests) -> Moments:
+def served(requests: Requests) -> Moments:
     """When something was admitted; what began by `cutoff` may have left the count."""
     admitted, window = requests.limited.admitted, requests.limited.slack.short(requests.limit.window_ns)
     return Moments(admitted.scope, admitted.start, admitted.end, admitted.end - window, admitted.place)

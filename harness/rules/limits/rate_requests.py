@@ -9,9 +9,19 @@ import pandas as pd
 from harness.history import History
 from harness.profile import Profile, RateLimit
 from harness.rules.bounds.lanes import Lanes
-from harness.rules.limits.limited import AMBIGUOUS, Limited, numbered, slack_of, spread, trusted
+from harness.rules.limits.limited import (
+    AMBIGUOUS,
+    Limited,
+    elsewhere,
+    numbered,
+    slack_of,
+    spread,
+    trusted,
+    whole_operations,
+)
 from harness.rules.reading.operations import (
     FOREVER,
+    NONE,
     Flags,
     Ints,
     Pushes,
@@ -47,14 +57,13 @@ def requests_of(history: History, profile: Profile) -> Requests:
     # Windows opened by a caller's first request need to know of all that may have opened one, refused or not.
     opened = limit.algorithm == "fixed-window" and limit.phase in (None, "first-request")
     into = np.arange(scopes, dtype=np.int64) if opened else np.unique(scope[refused])
-    rows, whose, into = _countable(history, pushes, scope, raw, into, profile)
+    countable, into = _countable(history, pushes, scope, scopes, into, profile)
     refused = refused[np.isin(scope[refused], into)]
-    end = np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
     limited = Limited(
         pushes=pushes,
         scope=scope,
         admitted=_admitted(history, pushes, scope, raw, profile),
-        countable=Lanes(whose, pushes.sent[rows], end[rows], rows, scopes),
+        countable=countable,
         refused=Lanes(scope[refused], pushes.sent[refused], pushes.received[refused], refused, scopes),
         resets=resets_of(history, profile),
         slack=slack,
@@ -83,12 +92,25 @@ def _scopes(pushes: Pushes, limit: RateLimit) -> Ints:
 
 
 def _countable(
-    history: History, pushes: Pushes, scope: Ints, raw: Ints, into: Ints, profile: Profile
-) -> tuple[Ints, Ints, Ints]:
-    """Places and scopes of what may have used up the limit: of all that was sent but what is declared not to.
+    history: History, pushes: Pushes, scope: Ints, scopes: int, into: Ints, profile: Profile
+) -> tuple[Lanes, Ints]:
+    """What may have used up the limit. Who cannot be told apart is counted in each of the scopes `into`, as told."""
+    places = np.flatnonzero(_counts(history, pushes, profile))
+    began, ended = elsewhere(history, "rate")
+    start = np.concatenate((pushes.sent[places], began))
+    end = np.concatenate((_until(pushes, profile)[places], ended))
+    places = np.concatenate((places, np.full(len(began), NONE, np.int64)))
+    wild = np.append(_anywhere(pushes, profile), True)[places]
+    rows, whose, into = spread(np.append(scope, 0)[places], wild, into)
+    return Lanes(whose, start[rows], end[rows], places[rows], scopes), into
 
-    Who cannot be told apart is counted in each of the scopes `into`; the last of the three tells which of them.
-    """
+
+def _until(pushes: Pushes, profile: Profile) -> Ints:
+    return np.where(pushes.unknown, late(pushes.received, profile), pushes.received)
+
+
+def _counts(history: History, pushes: Pushes, profile: Profile) -> Flags:
+    """What may have used up a limit: all that was sent but what is declared not to."""
     limit = profile.rate
     assert limit is not None
     kept = pushes.success | pushes.unknown | pushes.refused
@@ -96,16 +118,28 @@ def _countable(
         kept &= ~pushes.limited
     if limit.counts_replays is False:
         kept &= ~_sure_replays(pushes, resets_of(history, profile))
-    places = np.flatnonzero(kept)
+    return kept
+
+
+def _anywhere(pushes: Pushes, profile: Profile) -> Flags:
+    """Which may count for any scope."""
+    limit = profile.rate
+    assert limit is not None
     if limit.scope not in ("api-key", "user"):
-        return places, scope[places], into
-    # Another's key is counted for its owner or for the sender.
-    anywhere = (raw < 0) | pushes.has_intent(*AMBIGUOUS)
-    if limit.scope == "api-key":
+        return np.zeros(len(pushes), np.bool_)
+    anywhere = np.less(_scopes(pushes, limit), 0) | pushes.has_intent(*AMBIGUOUS)
+    if limit.scope == "api-key":  # another's key is counted for its owner or for the sender
         keys = np.array([user.key for user in profile.pool.users] + [-1], np.int64)
         anywhere |= keys[np.clip(pushes.token, -1, len(keys) - 1)] != pushes.key
-    rows, whose, into = spread(scope[places], anywhere[places], into)
-    return places[rows], whose, into
+    return anywhere
+
+
+def wild_requests(history: History, profile: Profile) -> tuple[Ints, Ints]:
+    """When the requests that may count for any scope began and ended."""
+    pushes = pushes_of(history, profile)
+    pushes = whole_operations(pushes, _anywhere(pushes, profile))
+    chosen = _counts(history, pushes, profile) & _anywhere(pushes, profile)
+    return pushes.sent[chosen], _until(pushes, profile)[chosen]
 
 
 def _sure_replays(pushes: Pushes, resets: Resets) -> Flags:

@@ -100,7 +100,7 @@ def returns_of(requests: Requests, profile: Profile, told: Told) -> Returns:
     chosen, place, scope, later = chosen[there], place[there], scope[there], later[there]
     between = countable.begun(scope, pushes.received[later]) - countable.over(scope, pushes.sent[place] - 1)
     counted = np.zeros(len(pushes), np.int64)
-    counted[countable.place] = 1
+    counted[limited.counted] = 1
     between -= counted[later] + counted[place]  # neither of the two is between them
     return Returns(chosen[between == 0], later[between == 0])
 

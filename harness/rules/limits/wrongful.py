@@ -10,6 +10,7 @@ from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 
 MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
+MOST_COMPARED: Final = 20_000  # of them in each part of a history, where scopes are counted together
 ABOUT: Final = 0.9  # of what the best cause explains: others that explain as much are as good
 SHOWN: Final = 20  # violations of a cause that are spelt out
 DOUBT: Final = 10  # refusals that must speak for a cause for each time somebody was served in spite of it
@@ -93,14 +94,48 @@ def shared(rule: str, countable: Lanes, admitted: Lanes) -> Cause:
         return everybody - sliding.possible(countable, at.scope, at.end, at.cutoff)
 
     def least(at: Moments) -> Ints:
-        everybody = _until(served_over, at.start) - _until(served_begun, np.minimum(at.cutoff, at.start))
-        others: Ints = np.maximum(everybody - sliding.sure(admitted, at.scope, at.start, at.cutoff), 0)
-        return others
+        own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
+        return _others(served_begun, served_over, at.start, at.cutoff, own)
 
     def shown(at: Moments) -> Lanes:
         return countable.where((countable.scope != at.scope) & _around(countable, at))
 
     return Cause(rule, most, least, shown)
+
+
+def _others(begun: Ints, over: Ints, start: Ints, cutoff: Ints, own: Ints) -> Ints:
+    """The fewest of other scopes that passed the limit, where all began and were over at these times."""
+    everybody = _until(over, start) - _until(begun, np.minimum(cutoff, start))
+    others: Ints = np.maximum(everybody - own, 0)
+    return others
+
+
+@dataclass(frozen=True)
+class Beside:
+    """When something passed a limit, and at some of these moments how many of the same scope did; by parts that add up.
+
+    Each of `asked` holds start, cutoff (see `Moments`) and that number.
+    """
+
+    begun: tuple[Ints, ...]
+    over: tuple[Ints, ...]
+    asked: tuple[Ints, ...]
+
+    def __add__(self, other: "Beside") -> "Beside":
+        return Beside(self.begun + other.begun, self.over + other.over, self.asked + other.asked)
+
+    def occasions(self, enough: int) -> int:
+        """How often somebody was served although so many had passed the limit, those of other scopes counted too."""
+        start, cutoff, own = np.concatenate(self.asked, axis=1)
+        begun, over = (np.sort(np.concatenate(times)) for times in (self.begun, self.over))
+        return int((_others(begun, over, start, cutoff, own) >= enough - own).sum())
+
+
+def beside(served: Moments, admitted: Lanes) -> Beside:
+    """What passed a limit, of which everything is in `admitted`; `served` are moments at which it did."""
+    at = served.where(np.arange(0, len(served.scope), max(-(-len(served.scope) // MOST_COMPARED), 1)))
+    own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
+    return Beside((admitted.start,), (admitted.end,), (np.stack((at.start, at.cutoff, own)),))
 
 
 def _until(times: Ints, asked: Ints) -> Ints:

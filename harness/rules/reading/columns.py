@@ -1,6 +1,6 @@
 """The pushes of a history as columns of integers, so that rules can work on millions of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, wraps
 from typing import Any, Final, TypeVar
@@ -116,12 +116,17 @@ class Pushes:
 
 @dataclass(frozen=True)
 class Whole(History):
-    """A history too large for one table: the columns of its pushes, its control calls as `frame`, the rest on disk."""
+    """A history too large for one table: the columns of its pushes, its control calls as `frame`, the rest on disk.
+
+    Of some scopes of a limit only it holds the pushes, the resets, and `elsewhere`: for each limit when that began and
+    ended which was sent besides and may count for any scope.
+    """
 
     columns: Pushes = field(kw_only=True, repr=False)
     total: int = field(kw_only=True)
     fetch: Callable[[Ints, list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
     fetch_all: Callable[[list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
+    elsewhere: Mapping[str, tuple[Ints, Ints]] = field(default_factory=dict, kw_only=True, repr=False)
 
     @property
     def size(self) -> int:
