@@ -206,27 +206,29 @@ def push_at_most_once(history: History, profile: Profile) -> Finding:
     longest = {span.first.row: span for span in spans}
     wrong = [found for span in spans if (found := _miscounted(history, profile, span))]
     counted, given = sum(span.counted for span in longest.values()), sum(span.given for span in longest.values())
-    spare = sum(span.most - span.given for span in longest.values())
+    room = max(spans, key=lambda span: span.given).room if spans else 0
     return finding_of(
         given,
         wrong,
         len(wrong),
-        note=f"challenges between counts; {counted:,} pushes were counted, and up to {spare:,} more could have been",
+        note=f"challenges between counts; {counted:,} pushes were counted, {room:,} more would have gone unnoticed",
         shortfall=_not_counted(profile, list(longest.values())),
         lacks="Wants the number of pushes told before and after challenges are asked for.",
     )
 
 
 def _miscounted(history: History, profile: Profile, span: Span) -> Violation | None:
-    rows = (span.first.row, span.last.row)
-    told = f"the target counted {span.counted:,} pushes from the first of these calls to the second, but "
-    if span.counted > span.most and profile.target.exclusive:
-        return Violation(rows, told + f"at most {span.most:,} challenges can have been pushed in between")
+    told = "the target counted {:,} pushes from the first of these calls to the second, but "
+    if span.room < 0 and profile.target.exclusive:
+        told = told.format(span.last.told - span.since.told)
+        told += f"at most {span.most:,} challenges can have been pushed in between"
+        return Violation((span.since.row, span.last.row), told)
     if span.counted < span.least:
         pushes = pushes_of(history, profile)
         ids = tuple(int(row) for row in pushes.row[span.ids[: span.counted + 1]])
+        told = told.format(span.counted)
         told += f"{span.least:,} challenges were given in between, and pushing them was over by the second"
-        return Violation((*ids, *rows), told)
+        return Violation((*ids, span.first.row, span.last.row), told)
     return None
 
 

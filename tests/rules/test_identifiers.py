@@ -188,3 +188,13 @@ def test_what_was_refused_for_breaking_http_may_have_been_pushed() -> None:
         rows = [{"op": "reset", "t": [0, 1]}, count(2, 0), push(3, intent=intent, status=400), count(5000, 1)]
         verdict = verdict_on(RULES[COUNTED], *make_history(rows, PROFILE))
         assert (verdict.status == "fail") is red, intent
+
+
+def test_pushes_are_counted_from_the_time_on_that_leaves_the_least_room() -> None:
+    broken = push(10, intent="http-broken", status=400)
+    rows = [{"op": "reset", "t": [0, 1]}, count(2, 0), broken, count(5000, 0), push(5010), count(5020, 2)]
+    verdict = verdict_on(RULES[COUNTED], *make_history(rows, PROFILE))
+    assert verdict.status == "fail"
+    assert "counted 2 pushes" in verdict.message
+    fine = verdict_on(RULES[COUNTED], *make_history([*rows[:-1], count(5020, 1)], PROFILE))
+    assert fine.status != "fail"

@@ -36,18 +36,25 @@ class Count:
 class Span:
     """The pushes between two counts, without a reset in between.
 
-    `counted` are those that the target counted. `least` and `most` are what the exchanges allow: `least` leaves out
-    challenges so new that their pushes may still be queued, as a target may go on working for its `late_effect` after
-    an answer; `given` does not. `ids` are places of the challenges that make up `least`, first issued first.
+    `counted` are those that the target counted. `least` is what the exchanges ask for: it leaves out challenges so new
+    that their pushes may still be queued, as a target may go on working for its `late_effect` after an answer; `given`
+    does not. `ids` are places of the challenges that make up `least`, first issued first. `most` is how many the
+    exchanges allow from the count `since` on, which is the one of all in between that leaves the least room.
     """
 
     first: Count
     last: Count
+    since: Count
     counted: int
     least: int
     given: int
     most: int
     ids: Ints
+
+    @property
+    def room(self) -> int:
+        """How many more pushes could have been counted; below 0 there were too many."""
+        return self.most - (self.last.told - self.since.told)
 
 
 @dataclass(frozen=True)
@@ -79,17 +86,21 @@ def spans_of(history: History, profile: Profile) -> list[Span]:
     born = effects_of(pushes, profile).start
     surely = _surely_issued(pushes, born, profile)
     begun, over = _possibly_issued(pushes, born, resets, profile)
-    before = 0  # pushes counted, at least, between the first of all counts and the first of this stretch
-    stretch: list[Count] = []
-    era = -1
+    before = 0  # pushes counted, at least, between the first of all counts and this one
+    first = last = since = None
+    era, gone = -1, 0
     for number, count in counts:
-        if stretch and number == era and count.told >= stretch[-1].told:
-            stretch.append(count)
-            spans.append(_span(stretch[0], count, before, surely, begun, over))
+        if first and last and since and number == era and count.told >= last.told:
+            spans.append(_span(first, count, since, gone, surely, begun))
         else:
-            before += stretch[-1].told - stretch[0].told + _at_least(stretch[-1].told, count.told) if stretch else 0
-            stretch, era = [count], number
+            first, era, since = count, number, None
             surely = surely.after(count.received)
+        before += _at_least(last.told, count.told) if last else 0
+        # Of the pushes that had come by now, as many had surely come as were counted, or as must have been over.
+        over_by_now = max(int(np.searchsorted(over, count.sent, side="left")), before)
+        if since is None or count.told - over_by_now < since.told - gone:
+            since, gone = count, over_by_now
+        last = count
     return spans
 
 
@@ -115,18 +126,17 @@ def _counts(history: History, profile: Profile) -> list[tuple[int, Count]]:
     return ordered
 
 
-def _span(first: Count, last: Count, before: int, surely: _Issued, begun: Ints, over: Ints) -> Span:
+def _span(first: Count, last: Count, since: Count, gone: int, surely: _Issued, begun: Ints) -> Span:
     settled = int(np.searchsorted(surely.counted, last.sent, side="left"))
-    # Each challenge is one push: of all since the history began, and of those that can have been pushed in between.
-    ever = int(np.searchsorted(begun, last.received, side="right"))
-    earlier = int(np.searchsorted(over, first.sent, side="left"))
     return Span(
         first,
         last,
+        since,
         counted=last.told - first.told,
         least=settled,
         given=int(np.searchsorted(surely.end, last.sent, side="left")),
-        most=ever - max(earlier, before),
+        # Each challenge is one push: of all since the history began, those that had not come before.
+        most=int(np.searchsorted(begun, last.received, side="right")) - gone,
         ids=surely.place[:settled],
     )
 
