@@ -50,7 +50,8 @@ class Stage:
 class Plan:
     """What load to send. `gates` maps a metric to its limit: latencies in ns, rates as they stand in the file.
 
-    One of `abort_on_fail` that is missed over all that was sent ends the load, from `abort_after_s` on.
+    One of `abort_on_fail` that is missed over all that was sent ends the load, from `abort_after_s` on. `look_back_s`
+    is the age at which the first refs are asked for again, once all else is over.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Plan:
     gates: dict[str, float] = field(default_factory=dict)
     abort_on_fail: tuple[str, ...] = ()
     abort_after_s: float = 10.0
+    look_back_s: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -92,7 +94,10 @@ def plan_of(table: dict[str, Any], path: Path) -> Plan:
     if not 0.001 <= timeout_s <= 600:
         raise HarnessError(f"plan {path}: timeout: {table['timeout']} cannot be waited for", hint="From 1ms to 600s.")
     after_s = duration_ns(table.get("abort_after", "10s")) / 1e9
-    return Plan(table.get("name", path.stem), stages, table.get("connections", 64), timeout_s, gates, fatal, after_s)
+    back_s = duration_ns(table.get("look_back", "0s")) / 1e9
+    return Plan(
+        table.get("name", path.stem), stages, table.get("connections", 64), timeout_s, gates, fatal, after_s, back_s
+    )
 
 
 def _fatal(table: dict[str, Any], gates: dict[str, float], path: Path) -> tuple[str, ...]:

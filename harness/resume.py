@@ -58,7 +58,7 @@ def resume(folder: Path, profile: Profile, now_s: float | None = None) -> Resume
         )
     known = _users_now(run, profile.pool, folder)
     found = _Found(known, datetime.now(UTC).timestamp() if now_s is None else now_s, {})
-    exchanges = list(found.kept(_left(read_history(run.history), run.profile)))
+    exchanges = list(found.kept(left_by(read_history(run.history), run.profile)))
     if not exchanges:
         told = "; ".join(f"{reason}: {count}" for reason, count in found.left_out.items())
         raise HarnessError(
@@ -120,7 +120,7 @@ def _mark(salt: str, text: str) -> str:
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()[:MARK]
 
 
-def _left(history: "History", profile: Profile) -> Iterator[dict[str, Any]]:
+def left_by(history: "History", profile: Profile) -> Iterator[dict[str, Any]]:
     """The answers by which refs were first given their challenge, a round of each person's first one, then a second
     round and so on; times in ns since 1970. What a reset may have made the target forget is left out, and so are the
     refs of tokens that were settled and of those given several challenges, which the run's own report tells."""

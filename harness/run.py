@@ -23,6 +23,7 @@ from harness.resume import RESUMED, marks_of, resume
 from harness.run_folder import RunFolder, create, write_json
 from harness.stages import Ended, Interrupt, Stage, run_stage
 from harness.targets.embedded import embedded
+from harness.targets.look_back import look_back
 from harness.targets.probe import Probe
 
 CONFORMANCE_LIMIT_S: Final = 1800.0  # a slow target with a tight rate limit needs minutes; one that hangs is cut here
@@ -129,14 +130,14 @@ def _send(run: _Run) -> set[ExitCode]:
     try:
         run.screen.stage("target", f"checking {run.profile.target.base_url}")
         probe.run()
-        return _stages(run, control)
+        return _stages(run, control, probe, recorder)
     finally:
         probe.close()
         control.close()
         recorder.close(sent=probe.sent + control.calls)
 
 
-def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
+def _stages(run: _Run, control: ControlClient, probe: Probe, recorder: Recorder) -> set[ExitCode]:
     codes: set[ExitCode] = set()
     for name in run.options.stages:
         if run.interrupt.asked:
@@ -153,6 +154,8 @@ def _stages(run: _Run, control: ControlClient) -> set[ExitCode]:
         if ExitCode.UNREACHABLE in codes:
             break
     else:
+        recorder.flush()  # so that the resets are in the history that is read
+        _look_back(run, probe)
         _count_late_pushes(run, control)
     if run.interrupt.asked:
         run.folder.facts["interrupted"] = True
@@ -188,6 +191,14 @@ def _watched(run: _Run, stage: Stage) -> tuple[Ended, str]:
     if onlooker.problem:
         run.screen.note(onlooker.problem)
     return ended, onlooker.abort if ended.interrupted and not run.interrupt.asked else ""
+
+
+def _look_back(run: _Run, probe: Probe) -> None:
+    """Ask for the first refs again after a run of everything; load alone ends when its plan says."""
+    age_s = run.plan.look_back_s if run.plan and "conformance" in run.options.stages else 0.0
+    if age_s and not run.interrupt.asked:
+        say: Callable[[str], None] = lambda text: run.screen.stage("target", text)  # noqa: E731
+        look_back(run.profile, run.folder.history, probe, age_s, lambda: run.interrupt.asked, say)
 
 
 def _count_late_pushes(run: _Run, control: ControlClient) -> None:

@@ -42,11 +42,11 @@ class Probe:
     def run(self) -> None:
         """Return when the target can be tested; HarnessError with exit code 5 where it cannot."""
         users = self._users()
-        statuses = [self._ask(user, NO_CHANNEL, "channel-unknown").status for user in users]
+        statuses = [self.ask(user, NO_CHANNEL, "channel-unknown").status for user in users]
         if any(status not in (401, 403, 404) and not 300 <= status < 400 for status in statuses):
             return
         # That was no proof: a target that errs about channels may still serve. One real request each decides.
-        real = [self._ask(user, user.usable[0], "valid") for user in users]
+        real = [self.ask(user, user.usable[0], "valid") for user in users]
         self._refuse(real, users)
 
     def close(self) -> None:
@@ -82,13 +82,16 @@ class Probe:
                 code=ExitCode.UNREACHABLE,
             )
 
-    def _ask(self, user: User, channel: str, intent: str) -> _Answer:
+    def ask(self, user: User, channel: str, intent: str, ref: str | None = None, scenario: str = "probe") -> _Answer:
+        """Send one request and record it; HarnessError where it has no proper answer."""
         spec = load_spec()
         headers = {
             "Authorization": f"Bearer {user.token}",
             spec.key_header: user.api_key,
             "Accept-Encoding": "identity",
         }
+        if ref is not None:
+            headers[spec.ref_header] = ref
         url = self._profile.target.base_url + push_path(channel)
         sent = time.monotonic_ns()
         self.sent += 1
@@ -96,20 +99,21 @@ class Probe:
             answer, error = self._send(spec.method, url, headers), None
         except HarnessError as failed:
             answer, error = _Answer(0, httpx.Headers(), b""), failed
-        self._record(user, channel, intent, sent, answer, error)
+        self._record(user, channel, intent, ref, scenario, sent, answer, error)
         if error:
             raise error
         return answer
 
     def _record(
-        self, user: User, channel: str, intent: str, sent: int, answer: _Answer, error: HarnessError | None
-    ) -> None:
+        self, user: User, channel: str, intent: str, ref: str | None, scenario: str, sent: int, answer: _Answer,
+        error: HarnessError | None,
+    ) -> None:  # fmt: skip
         read = read_answer(answer.status, answer.headers.get("content-type", ""), answer.body)
         self._recorder.add(
             Exchange(
-                scenario="probe", case="probe", operation="push", intent=intent,
+                scenario=scenario, case=scenario, operation="push", intent=intent,
                 allowed=",".join(allowed_for(intent, self._profile)), method=load_spec().method, user=user.index,
-                key=user.key, channel=channel, ref=None, intended=sent, sent=sent, received=time.monotonic_ns(),
+                key=user.key, channel=channel, ref=ref, intended=sent, sent=sent, received=time.monotonic_ns(),
                 status=answer.status, outcome=outcome_of(answer.status), error_code=read.error_code,
                 challenge_id=read.challenge_id, retry_after=answer.headers.get("retry-after"),
                 body_fault=read.fault if answer.status else "", error="" if error is None else "probe failed",

@@ -1,0 +1,58 @@
+"""What a run asks for once more at its end: its first refs since the last reset, at the age that the plan names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.history import Recorder, read_history
+from harness.judge import verdict_on
+from harness.profile import Profile, load_profile
+from harness.redact import Redactor
+from harness.reference.server import Server
+from harness.reference.settings import Settings
+from harness.rules import RULES
+from harness.targets.look_back import look_back
+from harness.targets.probe import Probe
+
+REFS = ("first", "second")
+
+
+@contextmanager
+def looking_back(profile: Profile, folder: Path, *, ended: bool = False) -> Iterator[list[str]]:
+    """A history in `folder` of a few refs, asked for again when they are 200 ms old; what was told meanwhile."""
+    recorder = Recorder(folder, "setup", "main", Redactor(profile.secrets()))
+    probe, told = Probe(profile, recorder), list[str]()
+    user = profile.pool.active[0]
+    try:
+        for ref in REFS:
+            probe.ask(user, user.usable[0], "valid", ref)
+        recorder.flush()
+        look_back(profile, folder, probe, 0.2, lambda: ended, told.append)
+    finally:
+        probe.close()
+        recorder.close(sent=probe.sent)
+    yield told
+
+
+@pytest.mark.parametrize("fault", ["", "ref-ttl"])
+def test_first_refs_are_asked_for_again_at_the_age_asked_for(fault: str, tmp_path: Path) -> None:
+    with Server(Settings(workers=1, users=4, ref_retention=0.1 if fault else 86400.0), tmp_path / "service") as server:
+        profile = load_profile(server.profile_path)
+        with looking_back(profile, tmp_path / "history") as told:
+            history = read_history(tmp_path / "history")
+    again = history.frame[history.frame["scenario"].astype(str) == "look-back"]
+    assert again["ref"].tolist() == ["first", "second"]
+    first = history.frame[history.frame["ref"] == "first"]["received"].min()
+    assert again["sent"].min() - first >= 0.19 * 1e9
+    assert any("until the first of 2 refs" in text for text in told)
+    assert (verdict_on(RULES["idempotent-replay"], history, profile).status == "fail") == bool(fault)
+
+
+def test_who_has_ended_the_run_is_asked_nothing_more(tmp_path: Path) -> None:
+    with Server(Settings(workers=1, users=4), tmp_path / "service") as server:
+        profile = load_profile(server.profile_path)
+        with looking_back(profile, tmp_path / "history", ended=True):
+            history = read_history(tmp_path / "history")
+    assert "look-back" not in set(history.frame["scenario"].astype(str))
