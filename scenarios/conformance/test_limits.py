@@ -86,6 +86,24 @@ def test_settling_gives_nothing_back(how: Literal["accept", "decline"], stage: S
     stage.check(stage.send(draft_for(other, other.usable[0], stage.ref("beside"))))
 
 
+def test_reset_gives_the_limit_back(stage: Stage, desk: Desk) -> None:
+    """A call that was refused for the limit is served once the target has been told to forget."""
+    if stage.profile.control.reset is None:
+        pytest.skip("the profile names no call that resets the target: control.reset")
+    user = desk.with_whole_limit()
+    desk.drive(user, user.usable[0])
+    ref = stage.ref("refused")
+    refused = stage.check(stage.send(draft_for(user, user.usable[0], ref)))
+    if refused.intent != "limit-reached":
+        pytest.skip("the window moved on while the limit was driven to")
+    stage.control.pushes()
+    if not stage.control.reset():
+        pytest.skip("the target refused the reset")
+    stage.control.pushes()
+    stage.ledger.forget()
+    issue(stage, user, user.usable[0], ref)
+
+
 def test_limit_ends_with_its_window(stage: Stage, desk: Desk) -> None:
     """A call that was refused for the limit is served once the window has passed, however often it was refused."""
     limit = stage.profile.challenges

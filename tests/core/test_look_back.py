@@ -21,7 +21,7 @@ REFS = ("first", "second")
 
 @contextmanager
 def looking_back(profile: Profile, folder: Path, *, ended: bool = False) -> Iterator[list[str]]:
-    """A history in `folder` of a few refs, asked for again when they are 200 ms old; what was told meanwhile."""
+    """A history in `folder` of a few refs, asked for again when they are 400 ms old; what was told meanwhile."""
     recorder = Recorder(folder, "setup", "main", Redactor(profile.secrets()))
     probe, told = Probe(profile, recorder), list[str]()
     user = profile.pool.active[0]
@@ -29,7 +29,7 @@ def looking_back(profile: Profile, folder: Path, *, ended: bool = False) -> Iter
         for ref in REFS:
             probe.ask(user, user.usable[0], "valid", ref)
         recorder.flush()
-        look_back(profile, folder, probe, 0.2, lambda: ended, told.append)
+        look_back(profile, folder, probe, 0.4, lambda: ended, told.append)
     finally:
         probe.close()
         recorder.close(sent=probe.sent)
@@ -45,7 +45,7 @@ def test_first_refs_are_asked_for_again_at_the_age_asked_for(fault: str, tmp_pat
     again = history.frame[history.frame["scenario"].astype(str) == "look-back"]
     assert again["ref"].tolist() == ["first", "second"]
     first = history.frame[history.frame["ref"] == "first"]["received"].min()
-    assert again["sent"].min() - first >= 0.19 * 1e9
+    assert again["sent"].min() - first >= 0.39 * 1e9
     assert any("until the first of 2 refs" in text for text in told)
     assert (verdict_on(RULES["idempotent-replay"], history, profile).status == "fail") == bool(fault)
 
@@ -56,3 +56,13 @@ def test_who_has_ended_the_run_is_asked_nothing_more(tmp_path: Path) -> None:
         with looking_back(profile, tmp_path / "history", ended=True):
             history = read_history(tmp_path / "history")
     assert "look-back" not in set(history.frame["scenario"].astype(str))
+
+
+def test_what_a_limit_had_refused_is_asked_for_again(tmp_path: Path) -> None:
+    with Server(Settings(workers=1, users=4, challenge_count=1, challenge_window=0.3), tmp_path / "service") as server:
+        profile = load_profile(server.profile_path)
+        with looking_back(profile, tmp_path / "history"):
+            history = read_history(tmp_path / "history")
+    calls = history.frame[history.frame["ref"] == "second"]
+    assert calls["status"].tolist() == [409, 200]
+    assert calls["intent"].astype(str).tolist() == ["valid", "valid"]
