@@ -1,7 +1,8 @@
 """Judges a history that is too large for one table: by parts of some persons each, in several processes.
 
 Every rule is asked of each part, or of all pushes at once where it compares persons or counts for all of them; then
-only the columns that rules read are in memory. Findings are merged, and become the same verdicts as those of one table.
+only the columns that rules read are in memory. The limits are judged by part, too, where no scope of theirs lies in
+several (see `circles`, `scopes`). Findings are merged, and become the same verdicts as those of one table.
 """
 
 import io
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from harness.circles import Places, places_of
 from harness.history import History, read_history
 from harness.history.parts import Parts, link, scatter
 from harness.history.reader import Ints, with_earlier
@@ -31,12 +33,13 @@ from harness.rules.reading.columns import Whole, forget, pushes_of
 from harness.rules.reading.lean import keep, together
 from harness.rules.registry import concluded, merged
 from harness.rules.run import gaps_of
+from harness.scopes import Wild, judge_scopes, wild_of
 from harness.verdict import Verdict
 from harness.workers import cluster, done, processes
 
 LARGE: Final = 500_000  # exchanges; up to here one table takes less than processes need to start
 A_PART: Final = 250_000  # exchanges; judging them takes a process some 300 MB
-SHARING: Final = (("challenge limit",), ("rate limit", "idempotency"), ("responses", "who may", "state", "run"))
+SHARING: Final = (("run", "responses", "who may", "state"), ("challenge limit",), ("rate limit", "idempotency"))
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,17 @@ def judge_in_parts(
     begun = with_earlier(History(seen.shards, seen.tallies, seen.gaps, seen.wall_offset_ns), folder)
     facts = Facts(seen.tallies, gaps_of(begun), seen.wall_offset_ns, begun.earlier)
     del begun
-    persons = persons_in(profile)
     size = len(seen.place)
     spent = Counter() if spent is None else spent
     with tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place:
         parts = Parts(Path(place), max(-(-size // a_part), 1), size)
         with processes() if local is None else nullcontext(local) as workers:
-            _split(seen, parts, persons, workers)
+            places = _places(seen, profile, parts.count, 2 * a_part)
+            _split(seen, parts, places, workers)
             del seen
-            found = _examined(parts, facts, profile, examiners, workers, spent)
-        return _verdicts(found, _whole(parts, facts), profile, run, spent)
+            found, wild = _examined(parts, facts, profile, examiners, workers, spent)
+            scoped = judge_scopes(parts, places.limits, wild, facts, profile, workers, spent)
+        return _verdicts(found, scoped, _whole(parts, facts), profile, run, spent)
 
 
 def persons_in(profile: Profile) -> Persons:
@@ -121,9 +125,14 @@ def persons_in(profile: Profile) -> Persons:
     return Persons(known, 1 + max([*known.tolist(), *programmes], default=-1))
 
 
-def _split(seen: Survey, parts: Parts, persons: Persons, local: Executor) -> None:
+def _places(seen: Survey, profile: Profile, count: int, most: int) -> Places:
+    asked: Ints = seen.asked.reindex(range(len(profile.pool.users)), fill_value=0).to_numpy(np.int64)
+    return places_of(profile, asked, count, most)
+
+
+def _split(seen: Survey, parts: Parts, places: Places, local: Executor) -> None:
     jobs = (
-        (scatter, source, seen.place[source.first : source.first + source.rows], seen.start_ns, persons, parts)
+        (scatter, source, seen.place[source.first : source.first + source.rows], seen.start_ns, places, parts)
         for source in seen.sources
     )
     for _ in done(local, jobs):
@@ -133,25 +142,31 @@ def _split(seen: Survey, parts: Parts, persons: Persons, local: Executor) -> Non
 
 def _examined(
     parts: Parts, facts: Facts, profile: Profile, examiners: Executor | None, local: Executor, spent: Counter[str]
-) -> dict[str, list[Finding | Verdict]]:
-    """What each part shows of each rule; its columns are kept beside it."""
+) -> tuple[dict[str, list[Finding | Verdict]], list[Wild]]:
+    """What each part shows of each rule, and has for any scope of a limit; its columns are kept beside it."""
     near = ((examine_part, parts, part, facts, profile) for part in range(parts.count))
     far = ((examine, *parts.table(part), facts, profile) for part in range(parts.count))
     found: dict[str, list[Finding | Verdict]] = {}
+    wild: list[Wild] = [{} for _ in range(parts.count)]
     for part, seen in done(examiners or local, far if examiners else near):
-        (parts.folder / f"{part:05d}.npz").write_bytes(seen.columns)
+        parts.columns()[part].write_bytes(seen.columns)
+        wild[part] = seen.wild
         spent.update(seen.spent)
         for name, finding in seen.findings.items():
             found.setdefault(name, []).append(finding)
-    return found
+    return found, wild
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a part shows of each rule, the columns of its pushes (see `lean`), and the seconds that each rule took."""
+    """What a part shows of each rule, the columns of its pushes (see `lean`), and the seconds that each rule took.
+
+    `wild` holds the times of those that may count for any scope of a limit.
+    """
 
     findings: dict[str, Finding | Verdict]
     columns: bytes
+    wild: Wild
     spent: Counter[str]
 
 
@@ -171,7 +186,7 @@ def examine(table: pa.Table, numbers: Ints, guests: Ints, facts: Facts, profile:
     del table, own
     pushes, columns = pushes_of(history, profile), io.BytesIO()
     keep(pushes, history.number(pushes.row), columns)
-    seen = Seen({}, columns.getvalue(), Counter())
+    seen = Seen({}, columns.getvalue(), wild_of(history, profile), Counter())
     for rule in RULES.values():
         begun = time.perf_counter()
         try:
@@ -192,7 +207,7 @@ def _numbered(finding: Finding, history: History) -> Finding:
 
 
 def _whole(parts: Parts, facts: Facts) -> Whole:
-    columns = together([parts.folder / f"{part:05d}.npz" for part in range(parts.count)], parts.size, parts.at)
+    columns = together(parts.columns(), parts.size, parts.at)
     return Whole(
         parts.control(), facts.tallies, facts.gaps, facts.wall_offset_ns, facts.earlier,
         columns=columns, total=parts.size, fetch=parts.at, fetch_all=parts.every,
@@ -200,22 +215,30 @@ def _whole(parts: Parts, facts: Facts) -> Whole:
 
 
 def _verdicts(
-    found: dict[str, list[Finding | Verdict]], whole: Whole, profile: Profile, run: Run, spent: Counter[str]
+    found: dict[str, list[Finding | Verdict]],
+    scoped: dict[str, list[Finding]],
+    whole: Whole,
+    profile: Profile,
+    run: Run,
+    spent: Counter[str],
 ) -> list[Verdict]:
+    """The verdicts that follow from what the parts show by person and by scope, and from what all pushes do."""
     made = {}
     # Families that share what they need to know of a history follow each other, and let go of it before others begin.
     for families in SHARING:
         for rule in (rule for rule in RULES.values() if rule.family in families):
             begun = time.perf_counter()
-            made[rule.id] = _verdict(rule, found.get(rule.id, []), whole, profile, run)
+            made[rule.id] = _verdict(rule, found.get(rule.id, []), scoped.get(rule.id), whole, profile, run)
             spent[rule.id] += time.perf_counter() - begun  # type: ignore[assignment]  # stubs count in integers
         forget()
     return [made[name] for name in RULES]
 
 
-def _verdict(rule: Rule, seen: list[Finding | Verdict], whole: Whole, profile: Profile, run: Run) -> Verdict:
+def _verdict(
+    rule: Rule, seen: list[Finding | Verdict], scoped: list[Finding] | None, whole: Whole, profile: Profile, run: Run
+) -> Verdict:
     try:
-        of_all = [] if rule.of_all is None else [rule.of_all(whole, profile)]
+        of_all = scoped or ([] if rule.of_all is None else [rule.of_all(whole, profile)])
         findings = [one for one in (*seen, *of_all) if isinstance(one, Finding)]
         lost = next((one for one in seen if isinstance(one, Verdict)), None)
         return lost or verdict_from(rule, concluded(merged(findings)), whole, profile, run)

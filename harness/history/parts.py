@@ -28,7 +28,7 @@ AT_ONCE: Final = 1 << 20  # rows of shared refs looked at together
 NUMBER: Final = "number"  # the column that holds a row's number in the whole history
 NOBODYS: Final = 1  # the place, behind those of the parts, of settles that do not say whose they are
 
-PersonsOf = Callable[[Ints], Ints]
+PartOf = Callable[[Ints], "npt.NDArray[np.uint16]"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,16 @@ class Parts:
             np.flatnonzero(np.isin(numbers, guests)),
         )
 
+    def columns(self) -> list[Path]:
+        """Where the columns of each part's pushes are kept once it was looked at."""
+        return [self.folder / f"{part:05d}.npz" for part in range(self.count)]
+
+    def everybodys(self, operation: str) -> pd.DataFrame:
+        """The control calls of this name, one of those that concern everybody, by their numbers."""
+        calls = [self._file(path).filter(pc.field("operation") == operation) for path in self._paths(self.count)]
+        frame = pa.concat_tables([_empty(), *calls]).unify_dictionaries().to_pandas()
+        return frame.set_index(NUMBER).sort_index()
+
     def control(self) -> pd.DataFrame:
         """The control calls of all parts by their numbers."""
         calls = [self._file(path).filter(pc.field("operation") != "push") for path in self._paths()]
@@ -69,12 +79,21 @@ class Parts:
         return frame if len(wanted) == len(numbers) and (wanted == numbers).all() else frame.loc[numbers]
 
     def every(self, names: list[str]) -> pd.DataFrame:
-        """Some columns of all rows."""
-        tables = [self._file(path).select([*names, NUMBER]) for path in self._paths()]
-        table = pa.concat_tables([_empty().select([*names, NUMBER]), *tables]).unify_dictionaries()
-        place = np.empty(self.size, np.int32)
-        place[table[NUMBER].to_numpy()] = np.arange(self.size, dtype=np.int32)
-        return table.drop_columns([NUMBER]).to_pandas().take(place).reset_index(drop=True)
+        """Some columns of words and numbers, none of which may be missing, of all rows."""
+        texts = [name for name in names if pa.types.is_dictionary(SCHEMA.field(name).type)]
+        words: dict[str, dict[str, int]] = {name: {} for name in texts}
+        whole: dict[str, Any] = {name: np.zeros(self.size, np.int32 if name in words else np.int64) for name in names}
+        for path in self._paths():  # one after another, as each takes memory while it is open
+            table = self._file(path).select([*names, NUMBER])
+            for name in names:
+                column: Any = table[name].combine_chunks()
+                if name in words:
+                    known = [words[name].setdefault(word, len(words[name])) for word in column.dictionary.to_pylist()]
+                    column = np.array(known, np.int32)[column.indices.to_numpy()]
+                whole[name][table[NUMBER].to_numpy()] = column
+        for name in words:
+            whole[name] = pd.Categorical.from_codes(whole[name], pd.Index(list(words[name]), dtype="str"))
+        return pd.DataFrame(whole, copy=False)
 
     def _taken(self, wanted: Ints, names: list[str]) -> pa.Table:
         """Rows by their sorted numbers, in no order."""
@@ -125,14 +144,14 @@ class _Keys:
     id: Hashes
 
 
-def scatter(source: Source, number: Any, start_ns: int, persons_of: PersonsOf, parts: Parts) -> None:
-    """Write the rows of a source, which have these numbers, into the files of their parts."""
+def scatter(source: Source, number: Any, start_ns: int, part_of: PartOf, parts: Parts) -> None:
+    """Write the rows of a source, which have these numbers, into the files of their users' parts."""
     table = source.read()
     for name in TIMES:
         place = table.schema.get_field_index(name)
         table = table.set_column(place, SCHEMA.field(name), pc.subtract(table[name], start_ns))
     table = table.append_column(NUMBER, pa.array(number, pa.int32()))
-    keys = _keys(table, persons_of, parts.count)
+    keys = _keys(table, part_of, parts.count)
     order = np.lexsort((number, keys.part))
     ordered, table = table.take(pa.array(order, pa.int64())), table.slice(0, 0)
     edges = np.searchsorted(keys.part[order], np.arange(parts.count + NOBODYS + 2))
@@ -144,23 +163,16 @@ def scatter(source: Source, number: Any, start_ns: int, persons_of: PersonsOf, p
     np.savez(parts.folder / f"keys-{source.first:012d}.npz", **vars(keys))
 
 
-def _keys(table: pa.Table, persons_of: PersonsOf, count: int) -> _Keys:
+def _keys(table: pa.Table, part_of: PartOf, count: int) -> _Keys:
     user = table["user"].to_numpy().astype(np.int64)
-    person = persons_of(user)
+    part = part_of(user)
     operation = table["operation"].to_pandas()
     settle = operation.isin(SETTLES).to_numpy()
-    part = _spread(person, count)
     part[operation.isin(EVERYBODYS).to_numpy()] = count
     part[settle & (user < 0)] = count + NOBODYS
     push = (operation == "push").to_numpy()
     refs, ids = hashes(pc.utf8_trim(table["ref"], " \t")), hashes(table["challenge_id"])
     return _Keys(table[NUMBER].to_numpy(), part, push, settle, refs, ids)
-
-
-def _spread(person: Ints, count: int) -> "npt.NDArray[np.uint16]":
-    """The part of each person; numbers that have something in common do not meet."""
-    mixed = person.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return ((mixed >> np.uint64(33)) % np.uint64(count)).astype(np.uint16)
 
 
 def link(parts: Parts) -> None:

@@ -17,7 +17,7 @@ from harness.history.recorder import Tally
 from harness.history.shards import MERGED, Gaps, read_tallies, shard_batches, shard_paths
 
 CHUNK_BYTES: Final = 64 << 20  # of a source, once decoded
-NEEDED: Final = ["stage", "worker", "seq", "outcome", *TIMES]
+NEEDED: Final = ["stage", "worker", "seq", "user", "outcome", *TIMES]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Source:
 class Survey:
     """A history's files. `place` holds the number of each row, in order of the sources, once all are in order.
 
-    `shards` has stage, worker and seq of all rows; `start_ns` is the earliest time.
+    `shards` has stage, worker and seq of all rows; `start_ns` is the earliest time. `asked` says how many rows
+    each `user` has.
     """
 
     sources: tuple[Source, ...]
@@ -57,6 +58,7 @@ class Survey:
     wall_offset_ns: int
     tallies: tuple[Tally, ...]
     gaps: tuple[str, ...]
+    asked: "pd.Series[Any]"
 
 
 def size_of(folder: Path) -> int:
@@ -81,16 +83,20 @@ def survey(folder: Path) -> Survey:
     sent, seq, shard = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int32)
     names: dict[tuple[str, str], int] = {}
     start = np.iinfo(np.int64).max
+    asked: list[pd.Series[Any]] = [pd.Series([], dtype=np.int64)]
     for source in sources:
         frame, mine = source.read(NEEDED).to_pandas(), slice(source.first, source.first + source.rows)
         check_values(frame)
         sent[mine], seq[mine] = frame["sent"], frame["seq"]
         shard[mine] = _numbered(frame, names)
+        asked.append(frame["user"].value_counts())
         start = min(start, int(frame[list(TIMES)].min().min()) if len(frame) else start)
     tallies = tuple(read_tallies(folder, gaps))
     shards = _shards(shard, seq, list(names))
     place = _places(sent, shard, seq, list(names))
-    return Survey(tuple(sources), place, shards, start, min(offsets, default=0) + start, tallies, tuple(gaps.sentences))
+    total = pd.concat(asked).groupby(level=0).sum()
+    wall = min(offsets, default=0) + start
+    return Survey(tuple(sources), place, shards, start, wall, tallies, tuple(gaps.sentences), total)
 
 
 def _sources(folder: Path, gaps: Gaps, offsets: list[int]) -> Iterator[Source]:

@@ -126,7 +126,7 @@ class Whole(History):
     total: int = field(kw_only=True)
     fetch: Callable[[Ints, list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
     fetch_all: Callable[[list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
-    elsewhere: Mapping[str, tuple[Ints, Ints]] = field(default_factory=dict, kw_only=True, repr=False)
+    elsewhere: Mapping[Any, tuple[Ints, Ints]] = field(default_factory=dict, kw_only=True, repr=False)
 
     @property
     def size(self) -> int:

@@ -22,6 +22,7 @@ TYPES: Final = {
     "person": np.int32, "programme": np.int32, "key": np.int32, "channel": np.int8, "ref": np.int64, "id": np.int32,
     "code": np.int32, "intent": np.int16, "op": np.int32,
 }  # fmt: skip
+COLUMNS: Final = [one.name for one in fields(Pushes) if one.name not in ("ops", "refs", "ids", *WORDS.values())]
 SIGN: Final = np.uint64(2**63 - 1)
 
 
@@ -63,6 +64,25 @@ def _signed(found: Any) -> Ints:
     return signed
 
 
+def alone(path: Path, fetch: Fetch) -> Pushes:
+    """The columns of one part."""
+    with np.load(path) as kept:
+        about = json.loads(kept["about"].tobytes())
+        columns = {name: kept[name] for name in COLUMNS}
+    return _pushes(columns, about["ops"], {name: about[name] for name in WORDS.values()}, fetch)
+
+
+def ids_meet(paths: list[Path]) -> bool:
+    """Whether persons of several parts were given the same id, or, by 2^-64, ids that only look so."""
+    every = [np.zeros(0, np.int64)]
+    for one in _each(paths, "ids", "id", "success"):
+        given = np.zeros(len(one["ids"]) + 1, np.bool_)
+        given[one["id"][one["success"]]] = True
+        every.append(one["ids"][given[:-1]])
+    ids = np.sort(np.concatenate(every))
+    return bool((ids[1:] == ids[:-1]).any())
+
+
 def together(paths: list[Path], size: int, fetch: Fetch) -> Pushes:
     """The columns of all parts of a history of `size` exchanges, in order of sending."""
     about = [json.loads(one["about"].tobytes()) for one in _each(paths, "about")]
@@ -74,13 +94,15 @@ def together(paths: list[Path], size: int, fetch: Fetch) -> Pushes:
     moved: dict[str, Any] = {"id": _joined_ids(paths), "op": [int(begin) for begin in ops]}
     for name, texts in WORDS.items():
         moved[name] = [np.array([*(words[texts].index(text) for text in part[texts]), NONE]) for part in about]
-    columns = {}
-    for name in (one.name for one in fields(Pushes) if one.name not in ("ops", "refs", "ids", *WORDS.values())):
-        columns[name] = _gathered(paths, name, there, moved.get(name))
+    columns = {name: _gathered(paths, name, there, moved.get(name)) for name in COLUMNS}
+    return _pushes(columns, int(ops[-1]), words, fetch)
+
+
+def _pushes(columns: dict[str, Any], ops: int, words: dict[str, list[str]], fetch: Fetch) -> Pushes:
     texts_of: dict[str, Any] = {name: pd.Index(texts) for name, texts in words.items()}
     for name, column, what in (("refs", "ref", "ref"), ("ids", "id", "challenge_id")):
         texts_of[name] = Texts(columns[column], columns["row"], what, fetch)
-    return Pushes(**columns, ops=int(ops[-1]), **texts_of)
+    return Pushes(**columns, ops=ops, **texts_of)
 
 
 def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
@@ -90,14 +112,19 @@ def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
 
 
 def _gathered(paths: list[Path], name: str, there: Flags, moved: Any) -> Any:
-    """One column of all parts, in order; `moved` says for each part what its numbers have become."""
+    """One column of all parts, in order; `moved` says for each part what its numbers have become.
+
+    It is in a file beside the parts, so that it takes memory only where, and as long as, it is looked at.
+    """
     whole = np.zeros(len(there), TYPES.get(name, np.bool_))
     for n, one in enumerate(_each(paths, "row", name)):
         column = one[name]
         if moved is not None:
             column = column + moved[n] if isinstance(moved[n], int) else moved[n][column]
         whole[one["row"]] = column
-    return whole[there]
+    place = paths[0].with_name(f"{name}.npy")
+    np.save(place, whole[there])
+    return np.load(place, mmap_mode="r").view(np.ndarray)
 
 
 def _joined_ids(paths: list[Path]) -> list[Any]:
