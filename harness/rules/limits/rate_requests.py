@@ -19,6 +19,7 @@ from harness.rules.limits.limited import (
     trusted,
     whole_operations,
 )
+from harness.rules.reading.columns import Whole
 from harness.rules.reading.operations import (
     FOREVER,
     NONE,
@@ -34,6 +35,8 @@ from harness.rules.reading.operations import (
 )
 
 COUNTER: Final = "sliding-window-counter"
+LACKING: Final = ("unregistered", "unsupported", "unsupported-unsaid")
+NOT_ENROLLED: Final = ("CHANNEL_NOT_REGISTERED", "CHANNEL_NOT_SUPPORTED")
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ def _admitted(history: History, pushes: Pushes, scope: Ints, raw: Ints, profile:
     """What surely passed the limiter: successes and conflicts, once for each call where replays may come before it."""
     limit = profile.rate
     assert limit is not None
-    passed = (pushes.success | (pushes.refused & (pushes.status == 409))) & (raw >= 0) & ~pushes.has_intent(*AMBIGUOUS)
+    conflict = pushes.refused & (pushes.status == 409) & ~_before_the_limiter(history, pushes, profile)
+    passed = (pushes.success | conflict) & (raw >= 0) & ~pushes.has_intent(*AMBIGUOUS)
     whose = _by_machine(history, pushes, scope) if limit.scope == "ip" else scope
     if limit.counts_replays is True:
         places = np.flatnonzero(passed)
@@ -164,6 +168,16 @@ def _admitted(history: History, pushes: Pushes, scope: Ints, raw: Ints, profile:
         places, start, end = _one_a_call(pushes, passed, profile)
     codes, scopes = numbered(whose[places]) if limit.scope == "ip" else (whose[places], int(scope.max(initial=-1)) + 1)
     return Lanes(codes, start, end, places, scopes)
+
+
+def _before_the_limiter(history: History, pushes: Pushes, profile: Profile) -> Flags:
+    """Refusals for the channel, where enrolment may be looked at before the limit: it never refused such a call.
+
+    Where it refused nobody at all there is no sign of that, and the usual order is taken for granted.
+    """
+    refused = pushes.limited & trusted(pushes, profile)
+    behind = (refused & pushes.has_intent(*LACKING)).any() or not (refused.any() or isinstance(history, Whole))
+    return np.zeros(len(pushes), np.bool_) if behind else pushes.has_code(*NOT_ENROLLED)
 
 
 def _one_a_call(pushes: Pushes, passed: Flags, profile: Profile) -> tuple[Ints, Ints, Ints]:
