@@ -25,6 +25,7 @@ PROBES: Final = 6  # requests one by one at the edge of the limit
 OUTRUN: Final = 2.5  # times the limit, at which it is filled at least
 LONGEST_NS: Final = 2 * 10**9  # that filling it may take
 MOST_LANES: Final = 8  # requests under way at a time while it is filled; a higher limit is filled at once first
+IN_A_ROW: Final = 50  # refusals, as a client makes them that comes back at once
 QUIET_S: Final = 0.25  # between requests of the scope that must not be refused
 
 
@@ -92,7 +93,9 @@ class _Scope:
         self.open = True
         self.number = number
         self.pacer = tokens[0].pacer
-        self.patterns = [self._edge, self._come_back, self._rush, self._burst, self._edge, self._steady, self._over]
+        self.patterns = [
+            self._edge, self._come_back, self._rush, self._hammer, self._burst, self._edge, self._steady, self._over,
+        ]  # fmt: skip
 
     def run(self) -> None:
         turn = self.number  # each scope begins elsewhere, so that a short stage sees most of them
@@ -186,6 +189,14 @@ class _Scope:
         self._at_once(self.count + max(self.count // 2, 1))
         self._settle()
         self.work.nap(1.2 * self.window_ns / 1e9)
+
+    def _hammer(self) -> None:
+        """Refused many times in a row: a target that shuts callers out for that, and for longer, is seen then."""
+        self._fill()
+        self._at_once(IN_A_ROW)
+        self._settle()
+        self._rest()
+        self._one_by_one(1)
 
     def _rush(self) -> None:
         """Three times the count over a window, from idle."""
