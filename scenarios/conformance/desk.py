@@ -76,6 +76,11 @@ class Desk:
         one_each = self.stage.profile.policy.in_flight == "reject"
         return sum(1 if one_each else self.stage.ledger.left(user, now) for user in scopes.values())
 
+    def everybody(self, most: int) -> list[User]:
+        """A token of each person with nothing in the way of a challenge now, of at most so many."""
+        clear = {user.person: user for user in self.users if self._fits(user, "") and self._clear(user, 1)}
+        return list(clear.values())[:most]
+
     def key_of_other_programme(self, user: User) -> str:
         """An api-key that is good, but of another programme than the user's."""
         key = next((one.api_key for one in self.stage.profile.pool.users if one.programme != user.programme), None)
@@ -297,7 +302,7 @@ class Desk:
         if not self.stage.control.reset():
             return False
         self.stage.control.pushes()
-        self.stage.ledger.forget()
+        self.stage.ledger.forget(time.monotonic_ns())
         return True
 
     def _use(self, user: User) -> User:

@@ -9,6 +9,7 @@ from harness.pool import User
 from harness.profile import Profile
 
 MARGIN_NS: Final = 500 * 10**6  # how late a request may be decided on, for what is expected of it to be sure
+UNSAID_LATE_NS: Final = 10 * 10**9  # how late a lost call may still have its effect, where no profile says it
 Operation = tuple[int, str, str]  # person, channel, ref
 
 
@@ -35,12 +36,25 @@ class Ledger:
         self._served: set[int] = set()
         self._pending: dict[int, list[Spent]] = defaultdict(list)
 
-    def forget(self) -> None:
-        """The target was told to forget limits and challenges; whether settled tokens are settled still is open."""
+    def forget(self, now: int) -> None:
+        """The target was told to forget limits and challenges; whether settled tokens are settled still is open.
+
+        What was lost shortly before may come when the target has forgotten all else.
+        """
         self._doubtful |= set(self._settled)
         self.perhaps |= set(self.known)
-        for kept in (self.known, self._spent, self._settled, self._pending):
-            kept.clear()
+        self.known.clear()
+        self._settled.clear()
+        for kept in (*self._spent.values(), *self._pending.values()):
+            kept[:] = [one for one in kept if self._may_come(one, now)]
+
+    def anything_lost(self, now: int) -> bool:
+        """Whether the effect of a call without an answer may still come."""
+        return any(self._may_come(one, now) for kept in self._pending.values() for one in kept)
+
+    def _may_come(self, one: Spent, now: int) -> bool:
+        late = self._profile.target.late_effect_ns
+        return not one.sure and one.received + (UNSAID_LATE_NS if late is None else late) > now
 
     def note(self, exchange: Exchange, user: User | None) -> None:
         """Remember what an exchange of the operation did."""

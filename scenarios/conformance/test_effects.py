@@ -54,11 +54,14 @@ def _does_as_it_says(draft: Draft, ref: str, stage: Stage) -> None:
     before = stage.control.pushes()
     reply = stage.check(stage.send(draft))
     after = stage.control.pushes()
-    _pushes(stage, reply, before, after)
+    if not stage.ledger.anything_lost(time.monotonic_ns()):
+        _pushes(stage, reply, before, after)
     user = stage.profile.pool.users[draft.user]
     channel = user.usable[0]
     # As written: widespread parsers take the blanks behind a value for a part of it.
     refs = [value for name, value in draft.headers if name.lower() == SPEC.ref_header]
+    if reply.status == 200 and draft.channel == channel and [one.strip() for one in refs] == [ref]:
+        stage.ledger.perhaps.add((user.person, channel, ref))  # blanks around a value are none of it
     if reply.status != 200 or (draft.channel, refs) != (channel, [ref]):
         issue(stage, user, channel, ref)
         return

@@ -100,7 +100,7 @@ def test_reset_gives_the_limit_back(stage: Stage, desk: Desk) -> None:
     if not stage.control.reset():
         pytest.skip("the target refused the reset")
     stage.control.pushes()
-    stage.ledger.forget()
+    stage.ledger.forget(time.monotonic_ns())
     issue(stage, user, user.usable[0], ref)
 
 

@@ -1,5 +1,6 @@
 """A reference makes repeated calls one call: for the same user and channel, to the letter, and for nothing else."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ from scenarios.conformance.desk import Desk
 from scenarios.conformance.draft import Draft, draft_for
 from scenarios.conformance.stage import CaseFailed, Reply, Stage
 
+EVERYBODY: Final = 80  # users who send one ref
 REPEATS = 3
 MANY = 60
 LONG_PREFIX = "p" * 200
@@ -98,6 +100,22 @@ def test_ref_of_another_user(programme: str, stage: Stage, desk: Desk) -> None:
     other(stage, first, second, "the same ref of another user")
     same(stage, first, issue(stage, first_user, channel, ref))
     same(stage, second, issue(stage, second_user, channel, ref))
+
+
+def test_ref_of_everybody(stage: Stage, desk: Desk) -> None:
+    """One ref of many users is as many calls, whatever else two of these users have in common."""
+    ref, given = stage.ref("everybody"), dict[str, Reply]()
+    for user in desk.everybody(EVERYBODY):
+        allow = stage.profile.policy.in_flight == "allow"
+        for channel in user.usable if allow else user.usable[:1]:
+            if stage.ledger.left(user, time.monotonic_ns()) < 1:
+                break
+            reply = issue(stage, user, channel, ref)
+            if reply.challenge in given:
+                other(stage, given[reply.challenge], reply, "the same ref of another user, or on another channel")
+            given[reply.challenge] = reply
+    if len(given) < 2:
+        pytest.skip("the pool leaves no room for a ref of several users")
 
 
 def test_no_ref_no_replay(stage: Stage, desk: Desk) -> None:

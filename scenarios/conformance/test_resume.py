@@ -36,7 +36,7 @@ def answered(stage: Stage) -> Iterator[list[dict[str, Any]]]:
     yield comparable
     write_earlier(stage.run / "history", comparable)
     if stage.control.reset():
-        stage.ledger.forget()
+        stage.ledger.forget(time.monotonic_ns())
     elif stage.profile.rate is not None:
         time.sleep(min(stage.profile.rate.window_ns / 1e9 * 1.05, LONGEST_WAIT_S))
 

@@ -81,10 +81,22 @@ def test_a_settled_token_is_settled_until_a_reset_makes_that_open() -> None:
     ledger = after(THREE, (1, 1, {"ref": "r"}))
     ledger.settle(USERS[1], "accept")
     assert "after-accept" in ledger.states(USERS[1], 2 * S)[0]
-    ledger.forget()
+    ledger.forget(2 * S)
     assert ledger.states(USERS[1], 3 * S) == (set(), frozenset({"after-accept", "after-decline"}))
     assert ledger.known == {}
     assert ledger.perhaps == {(USERS[1].person, "AUTHY", "r")}
+
+
+def test_what_was_lost_may_come_after_a_reset() -> None:
+    forever = profile(policy=Policy(in_flight="reject"))
+    ledger = after(forever, (1, 1, {"status": 0}))
+    user = forever.pool.users[1]
+    ledger.forget(2 * S)
+    assert ledger.states(user, 2 * S) == (set(), frozenset({"pending"}))
+    assert ledger.anything_lost(2 * S)
+    ledger.forget(60 * S)
+    assert ledger.states(user, 60 * S) == (set(), frozenset())
+    assert not ledger.anything_lost(60 * S)
 
 
 def test_what_is_pending_expires() -> None:
