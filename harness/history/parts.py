@@ -152,7 +152,8 @@ def scatter(source: Source, number: Any, start_ns: int, part_of: PartOf, parts: 
         table = table.set_column(place, SCHEMA.field(name), pc.subtract(table[name], start_ns))
     table = table.append_column(NUMBER, pa.array(number, pa.int32()))
     keys = _keys(table, part_of, parts.count)
-    order = np.lexsort((number, keys.part))
+    order = np.argsort(number, kind="stable")
+    order = order[np.argsort(keys.part[order], kind="stable")]
     ordered, table = table.take(pa.array(order, pa.int64())), table.slice(0, 0)
     edges = np.searchsorted(keys.part[order], np.arange(parts.count + NOBODYS + 2))
     for part in np.unique(keys.part).tolist():

@@ -11,7 +11,18 @@ from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
 from harness.rules.limits.challenges import challenges_of
 from harness.rules.limits.limited import Limited, by_era, last_reset
-from harness.rules.limits.wrongful import Cause, Judged, Moments, blame, counted_too, kept_too_long, shared, with_room
+from harness.rules.limits.wrongful import (
+    Cause,
+    Judged,
+    Moments,
+    asked_of,
+    blame,
+    counted_too,
+    kept_too_long,
+    shared,
+    some_of,
+    with_room,
+)
 from harness.rules.reading.operations import once_a_history
 from harness.rules.refs.repeats import RETENTION_NS
 
@@ -59,7 +70,7 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     wrong = np.flatnonzero(counted < limit.count)
     causes = _causes(limited, limit.count, limit.window_ns)
     most = sliding.most(by_era(limited.resets, limited.admitted)[0], window)
-    at_wrong, passed = at.where(wrong), served(limited, window)
+    at_wrong, passed = at.where(wrong), some_of(served(limited, window), asked_of(history))
     found = blame(at_wrong, counted[wrong], passed, limited.admitted, limit.count, causes, limit.count, most)
     return Refusals(
         limited=limited, limit=limit, at=at, counted=counted, wrong=wrong, blame=found,

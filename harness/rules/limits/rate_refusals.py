@@ -10,7 +10,7 @@ from harness.profile import Profile
 from harness.rules.bounds import bucket, sliding
 from harness.rules.bounds.lanes import Ints, Lanes
 from harness.rules.limits.rate_requests import Requests, interval, requests_of
-from harness.rules.limits.wrongful import Cause, Judged, Moments, blame, kept_too_long, shared
+from harness.rules.limits.wrongful import Cause, Judged, Moments, asked_of, blame, kept_too_long, shared, some_of
 from harness.rules.reading.operations import FOREVER, once_a_history
 
 OTHERS: Final = "rate-limit-isolated"
@@ -54,7 +54,8 @@ def refusals_of(history: History, profile: Profile) -> Refusals:
     enough = count if limit.algorithm == "sliding-window" else 2 * count
     causes = _causes(requests, count)
     most = _most(requests, profile.target.hosts)
-    found = blame(at.where(wrong), counted[wrong], served(requests), limited.admitted, count, causes, enough, most)
+    passed = some_of(served(requests), asked_of(history))
+    found = blame(at.where(wrong), counted[wrong], passed, limited.admitted, count, causes, enough, most)
     return Refusals(at, counted, wrong, found, requests, count, enough)
 
 

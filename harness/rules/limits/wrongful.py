@@ -6,11 +6,13 @@ from typing import Final
 
 import numpy as np
 
+from harness.history import History
 from harness.rules.bounds import sliding
 from harness.rules.bounds.lanes import Flags, Ints, Lanes
+from harness.rules.reading.columns import Whole
 
 MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
-MOST_COMPARED: Final = 20_000  # of them in each part of a history, where scopes are counted together
+MOST_OF_PART: Final = 20_000  # of them in each part of a history
 ABOUT: Final = 0.9  # of what the best cause explains: others that explain as much are as good
 SHOWN: Final = 20  # violations of a cause that are spelt out
 DOUBT: Final = 10  # refusals that must speak for a cause for each time somebody was served in spite of it
@@ -133,7 +135,7 @@ class Beside:
 
 def beside(served: Moments, admitted: Lanes) -> Beside:
     """What passed a limit, of which everything is in `admitted`; `served` are moments at which it did."""
-    at = served.where(np.arange(0, len(served.scope), max(-(-len(served.scope) // MOST_COMPARED), 1)))
+    at = some_of(served, MOST_OF_PART)
     own = sliding.sure(admitted, at.scope, at.start, at.cutoff)
     return Beside((admitted.start,), (admitted.end,), (np.stack((at.start, at.cutoff, own)),))
 
@@ -217,6 +219,16 @@ class Judged:
         return self.blame.shown[cause, int(np.searchsorted(self.wrong, n))]
 
 
+def asked_of(history: History) -> int:
+    """How many moments are looked at; of some scopes only fewer, as of what is wrong there nothing is explained."""
+    return MOST_OF_PART if isinstance(history, Whole) and history.elsewhere else MOST_ASKED
+
+
+def some_of(served: Moments, most: int = MOST_ASKED) -> Moments:
+    """All of these, or every n-th, so that there are at most so many."""
+    return served.where(np.arange(0, len(served.scope), max(-(-len(served.scope) // most), 1)))
+
+
 def blame(
     wrong: Moments,
     counted: Ints,
@@ -234,8 +246,6 @@ def blame(
     that explain about the most the least contradicted comes first, then the order of `causes`. `most`: the most that
     surely were admitted at once; where refusals only came from there on, the limit itself is lower than declared.
     """
-    step = max(-(-len(served.scope) // MOST_ASKED), 1)
-    served = served.where(np.arange(0, len(served.scope), step))
     missing = enough - sliding.sure(admitted, served.scope, served.start, served.cutoff)
     lower = len(counted) > 0 and int(counted.min()) >= max(most, 1)
     occasions, fits, doubts = {}, {}, {}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,20 +30,35 @@ SIGN: Final = np.uint64(2**63 - 1)
 class Texts:
     """The texts behind the numbers of a column, looked up where one is shown."""
 
-    def __init__(self, numbers: Ints, rows: Ints, name: str, fetch: Fetch) -> None:
-        self._numbers, self._rows, self._name, self._fetch = numbers, rows, name, fetch
+    def __init__(self, columns: Callable[[str], Any], column: str, name: str, fetch: Fetch) -> None:
+        self._columns, self._column, self._name, self._fetch = columns, column, name, fetch
 
     def __getitem__(self, number: Any) -> str:
         return str(self.take(np.array([number]))[0])
 
     def take(self, numbers: Ints) -> "pd.Index[Any]":
         """The text of each number."""
-        wanted = np.unique(numbers)
-        places = np.flatnonzero(np.isin(self._numbers, wanted))
-        _, first = np.unique(self._numbers[places], return_index=True)
-        texts = self._fetch(self._rows[places[first]].astype(np.int64), [self._name])[self._name].to_numpy()
+        wanted, every = np.unique(numbers), self._columns(self._column)
+        places = np.flatnonzero(np.isin(every, wanted))
+        _, first = np.unique(every[places], return_index=True)
+        rows = self._columns("row")[places[first]].astype(np.int64)
+        texts = self._fetch(rows, [self._name])[self._name].to_numpy()
         found: pd.Index[Any] = pd.Index(texts[np.searchsorted(wanted, numbers)])
         return found
+
+
+class Gathered(Pushes):
+    """The pushes of a history in parts: a column is put together when it is first looked at."""
+
+    def __init__(self, gather: Callable[[str], Any], **known: Any) -> None:
+        for name, value in {"_gather": gather, **known}.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in COLUMNS:
+            raise AttributeError(name)
+        object.__setattr__(self, name, self._gather(name))
+        return self.__dict__[name]
 
 
 def keep(pushes: Pushes, rows: Ints, path: Any) -> None:
@@ -69,7 +85,7 @@ def alone(path: Path, fetch: Fetch) -> Pushes:
     with np.load(path) as kept:
         about = json.loads(kept["about"].tobytes())
         columns = {name: kept[name] for name in COLUMNS}
-    return _pushes(columns, about["ops"], {name: about[name] for name in WORDS.values()}, fetch)
+    return _pushes(columns.__getitem__, about["ops"], {name: about[name] for name in WORDS.values()}, fetch)
 
 
 def ids_meet(paths: list[Path]) -> bool:
@@ -94,15 +110,16 @@ def together(paths: list[Path], size: int, fetch: Fetch) -> Pushes:
     moved: dict[str, Any] = {"id": _joined_ids(paths), "op": [int(begin) for begin in ops]}
     for name, texts in WORDS.items():
         moved[name] = [np.array([*(words[texts].index(text) for text in part[texts]), NONE]) for part in about]
-    columns = {name: _gathered(paths, name, there, moved.get(name)) for name in COLUMNS}
-    return _pushes(columns, int(ops[-1]), words, fetch)
+    return _pushes(lambda name: _gathered(paths, name, there, moved.get(name)), int(ops[-1]), words, fetch)
 
 
-def _pushes(columns: dict[str, Any], ops: int, words: dict[str, list[str]], fetch: Fetch) -> Pushes:
+def _pushes(gather: Callable[[str], Any], ops: int, words: dict[str, list[str]], fetch: Fetch) -> Pushes:
+    made = Gathered(gather, ops=ops)
     texts_of: dict[str, Any] = {name: pd.Index(texts) for name, texts in words.items()}
     for name, column, what in (("refs", "ref", "ref"), ("ids", "id", "challenge_id")):
-        texts_of[name] = Texts(columns[column], columns["row"], what, fetch)
-    return Pushes(**columns, ops=ops, **texts_of)
+        texts_of[name] = Texts(partial(getattr, made), column, what, fetch)
+    made.__dict__.update(texts_of)
+    return made
 
 
 def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
