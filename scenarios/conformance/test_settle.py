@@ -43,6 +43,19 @@ def test_settled_token_gets_no_other(how: How, stage: Stage, desk: Desk) -> None
 
 
 @HOW
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_any_pending_challenge_settles(which: str, how: How, stage: Stage, desk: Desk) -> None:
+    """Of several challenges of a token each settles it, not only the latest."""
+    if stage.profile.policy.in_flight != "allow":
+        pytest.skip("a token holds one challenge at a time")
+    user = desk.find(need=4)
+    issued = [issue(stage, user, user.usable[0], stage.ref(f"several-{number}")) for number in range(2)]
+    desk.settled(issued[0 if which == "first" else -1], how)
+    for channel in user.usable:
+        stage.check(stage.send(draft_for(user, channel, stage.ref(f"after-{channel}"))))
+
+
+@HOW
 def test_settled_call_still_replays(how: How, stage: Stage, desk: Desk) -> None:
     """A call that was answered before is the same call afterwards; a target may refuse it, but not issue another."""
     user = desk.find()
