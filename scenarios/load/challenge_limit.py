@@ -78,7 +78,9 @@ class _Scope:
             room = min(self._room(), MOST_AT_ONCE)
             left = self.ledger.left()
             if left + BEYOND <= room:
-                self._volley(left + BEYOND)
+                if left > self._last():
+                    self._volley(left - self._last())
+                self._volley(min(left, self._last()) + BEYOND)
                 return
             # The last volley should have what is left to win and more that must lose.
             self._volley(min(room, max(left - room + BEYOND, 1)))
@@ -93,7 +95,11 @@ class _Scope:
     def _creep(self) -> None:
         """One by one with replays and refusals in between, then the last ones at once."""
         self._fill()
-        while not self.work.over and not self.refusals and self.ledger.left() > min(LAST // 2, self._room() - 1):
+        while (
+            not self.work.over
+            and not self.refusals
+            and self.ledger.left() > min(self._last(LAST // 2), self._room() - 1)
+        ):
             if not self._one():
                 return
             if self.rng.random() < 0.3:
@@ -132,6 +138,10 @@ class _Scope:
         self._between()
         self._one()
         self._between()
+
+    def _last(self, most: int = 1 << 20) -> int:
+        """How many challenges are left to the last volley: tokens that take two places at a time race for one only."""
+        return 1 if len(self.tokens) > 1 else most
 
     def _room(self) -> int:
         """How many requests all tokens of the scope may send at once."""
