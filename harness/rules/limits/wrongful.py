@@ -12,7 +12,7 @@ from harness.rules.bounds.lanes import Flags, Ints, Lanes
 from harness.rules.reading.columns import Whole
 
 MOST_ASKED: Final = 500_000  # occasions looked at; of more, every n-th
-MOST_OF_PART: Final = 20_000  # of them in each part of a history
+MOST_OF_PART: Final = 20_000  # of those of a part that are compared with all others
 ABOUT: Final = 0.9  # of what the best cause explains: others that explain as much are as good
 SHOWN: Final = 20  # violations of a cause that are spelt out
 DOUBT: Final = 10  # refusals that must speak for a cause for each time somebody was served in spite of it
@@ -220,8 +220,10 @@ class Judged:
 
 
 def asked_of(history: History) -> int:
-    """How many moments are looked at; of some scopes only fewer, as of what is wrong there nothing is explained."""
-    return MOST_OF_PART if isinstance(history, Whole) and history.elsewhere else MOST_ASKED
+    """How many moments are looked at; of a part, its share of them, as nothing that is wrong is explained there."""
+    if isinstance(history, Whole) and history.elsewhere:
+        return max(MOST_ASKED * len(history.columns) // history.size, 1)
+    return MOST_ASKED
 
 
 def some_of(served: Moments, most: int = MOST_ASKED) -> Moments:

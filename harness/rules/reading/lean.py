@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.history.hashing import hashes
-from harness.rules.reading.columns import NONE, Flags, Ints, Pushes
+from harness.rules.reading.columns import NONE, Ints, Pushes
 
 Fetch = Callable[[Ints, list[str]], pd.DataFrame]
 
@@ -103,14 +103,17 @@ def together(paths: list[Path], size: int, fetch: Fetch) -> Pushes:
     """The columns of all parts of a history of `size` exchanges, in order of sending."""
     about = [json.loads(one["about"].tobytes()) for one in _each(paths, "about")]
     words = {name: sorted({text for part in about for text in part[name]}) for name in WORDS.values()}
-    there = np.zeros(size, np.bool_)
-    for one in _each(paths, "row"):
-        there[one["row"]] = True
+    rows, there = [one["row"] for one in _each(paths, "row")], np.zeros(size, np.bool_)
+    for row in rows:
+        there[row] = True
+    order = np.cumsum(there, dtype=np.int32) - 1
+    places = [order[row] for row in rows]
+    del rows, there, order
     ops = np.cumsum([0, *(part["ops"] for part in about)])
     moved: dict[str, Any] = {"id": _joined_ids(paths), "op": [int(begin) for begin in ops]}
     for name, texts in WORDS.items():
         moved[name] = [np.array([*(words[texts].index(text) for text in part[texts]), NONE]) for part in about]
-    return _pushes(lambda name: _gathered(paths, name, there, moved.get(name)), int(ops[-1]), words, fetch)
+    return _pushes(lambda name: _gathered(paths, name, places, moved.get(name)), int(ops[-1]), words, fetch)
 
 
 def _pushes(gather: Callable[[str], Any], ops: int, words: dict[str, list[str]], fetch: Fetch) -> Pushes:
@@ -128,19 +131,19 @@ def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
             yield {name: kept[name] for name in names}
 
 
-def _gathered(paths: list[Path], name: str, there: Flags, moved: Any) -> Any:
-    """One column of all parts, in order; `moved` says for each part what its numbers have become.
+def _gathered(paths: list[Path], name: str, places: list[Any], moved: Any) -> Any:
+    """One column of all parts, whose rows have these places; `moved` says what the numbers of each part have become.
 
     It is in a file beside the parts, so that it takes memory only where, and as long as, it is looked at.
     """
-    whole = np.zeros(len(there), TYPES.get(name, np.bool_))
-    for n, one in enumerate(_each(paths, "row", name)):
+    whole = np.zeros(sum(map(len, places)), TYPES.get(name, np.bool_))
+    for n, one in enumerate(_each(paths, name)):
         column = one[name]
         if moved is not None:
             column = column + moved[n] if isinstance(moved[n], int) else moved[n][column]
-        whole[one["row"]] = column
+        whole[places[n]] = column
     place = paths[0].with_name(f"{name}.npy")
-    np.save(place, whole[there])
+    np.save(place, whole)
     return np.load(place, mmap_mode="r").view(np.ndarray)
 
 
