@@ -26,6 +26,8 @@ OUTRUN: Final = 2.5  # times the limit, at which it is filled at least
 LONGEST_NS: Final = 2 * 10**9  # that filling it may take
 MOST_LANES: Final = 8  # requests under way at a time while it is filled; a higher limit is filled at once first
 IN_A_ROW: Final = 50  # refusals, as a client makes them that comes back at once
+OTHERWISE: Final = 3  # one call in so many is on a channel that the user has, as long as there is room for challenges
+KEPT: Final = 1  # challenges that are left alone
 QUIET_S: Final = 0.25  # between requests of the scope that must not be refused
 
 
@@ -68,8 +70,9 @@ class _Calls:
         if self._replays and token.made and self._rng.random() < 0.5:
             return token, self._work.call(token, *self._rng.choice(token.made), "replay")
         for channel in load_spec().channels:
-            # 409 costs no challenge, and is counted like any other answer.
-            if channel not in token.user.channels and channel not in token.user.unsupported:
+            # 409 costs no challenge, and is counted like any other answer; some calls of the other channel are as well.
+            lacking = channel not in token.user.channels and channel not in token.user.unsupported
+            if lacking and (self._place % OTHERWISE or token.ledger.left() <= KEPT):
                 return token, self._work.call(token, channel, self._work.session.ref(), "unregistered")
         token.ledger.take()
         channel = self._rng.choice(token.user.usable)
