@@ -144,6 +144,19 @@ def test_who_is_not_enrolled_may_come_back_as_well() -> None:
     assert verdict("rate-limit-retry-after", rows, profile(**free)).status == "fail"
 
 
+def test_refusals_for_the_channel_are_admissions_only_where_the_limit_stands_before_them() -> None:
+    lacking = {"user": 12, "channel": "BIOMETRIC", "intent": "unregistered"}
+    burst = [ok(2000 + 10 * n, status=409, code="CHANNEL_NOT_REGISTERED", **lacking) for n in range(9)]
+    elsewhere = [ok(5000), ok(5010), ok(5020), no(5030)]
+    limited = no(8000, **lacking)
+    for rows, blamed in (
+        ([*BEGIN, *burst, *elsewhere], False),  # enrolment may be looked at first
+        ([*BEGIN, *burst, *elsewhere, limited], True),
+        ([*BEGIN, *burst], True),  # nothing was refused: there may be no limiter at all
+    ):
+        assert (verdict("rate-limit-upper", rows, profile()).status == "fail") is blamed, rows[-1]
+
+
 def test_windows_aligned_to_the_epoch_are_refuted_at_their_own_edge() -> None:
     # Windows of 10 s begin at 0, 10, 20 s: a burst of four across 10 s is allowed, one in the middle of a window not.
     settings = profile(algorithm="fixed-window", window="10s", phase="epoch")

@@ -176,7 +176,8 @@ def _before_the_limiter(history: History, pushes: Pushes, profile: Profile) -> F
     Where it refused nobody at all there is no sign of that, and the usual order is taken for granted.
     """
     refused = pushes.limited & trusted(pushes, profile)
-    behind = (refused & pushes.has_intent(*LACKING)).any() or not (refused.any() or isinstance(history, Whole))
+    all_seen = not isinstance(history, Whole) or not history.elsewhere
+    behind = (refused & pushes.has_intent(*LACKING)).any() or (all_seen and not refused.any())
     return np.zeros(len(pushes), np.bool_) if behind else pushes.has_code(*NOT_ENROLLED)
 
 
