@@ -1,13 +1,12 @@
 """Runs pytest as a stage: its exit codes become those that every stage has."""
 
-import signal
 import sys
 from typing import Final
 
 import pytest
 
 from harness.errors import ExitCode
-from scenarios.conformance import OURS
+from scenarios.conformance import OURS, interrupt
 
 CODES: Final[dict[int, ExitCode]] = {
     pytest.ExitCode.INTERRUPTED: ExitCode.INTERRUPTED,
@@ -18,8 +17,7 @@ CODES: Final[dict[int, ExitCode]] = {
 
 def main(arguments: list[str]) -> int:
     """Run the scenarios; 0 and 1 as pytest has them, 5 only where the target could not be tested."""
-    # Whoever ends the stage asks twice before it is killed; either way its history is closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt.install()  # its history is closed either way
     code = int(pytest.main(arguments))
     return code - OURS if code >= OURS else int(CODES.get(code, code))
 

@@ -16,6 +16,7 @@ from harness.resume import RESUMED
 from harness.run_folder import open_run
 from scenarios.conformance import ENV_PROFILE, ENV_RUN, ENV_SEED, OURS
 from scenarios.conformance.desk import Desk
+from scenarios.conformance.interrupt import end_if_asked
 from scenarios.conformance.outcome import Outcome
 from scenarios.conformance.stage import Stage, UsedBefore
 
@@ -70,6 +71,10 @@ def _begin(config: pytest.Config) -> tuple[Stage, list[int]]:
 def _seed(config: pytest.Config) -> int:
     given = config.getoption("--stepup-seed")
     return int(os.environ.get(ENV_SEED, "1")) if given is None else int(given)
+
+
+def pytest_runtest_setup() -> None:
+    end_if_asked()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
