@@ -171,7 +171,7 @@ def _possibly_issued(pushes: Pushes, born: Ints, resets: Resets, profile: Profil
     effects = effects_of(pushes, profile, unit, units)
     start = np.full(units, FOREVER, np.int64)
     start[found] = born[pushes.op[counted]]
-    end = np.where(effects.sure, late(effects.end, profile), effects.end)
     front = pushes.refused_in_front()
-    starts, ends = (start[effects.possible], pushes.sent[front]), (end[effects.possible], pushes.received[front])
-    return np.sort(np.concatenate(starts)), np.sort(np.concatenate(ends))
+    ends = np.concatenate((effects.end[effects.possible], pushes.received[front]))
+    # Whatever the outcome, the push may come as late as any effect behind the challenge.
+    return np.sort(np.concatenate((start[effects.possible], pushes.sent[front]))), np.sort(late(ends, profile))
