@@ -300,7 +300,11 @@ class Desk:
 
     def reset(self) -> bool:
         """Make the target forget, where it can and nothing was sent in this test that it should remember."""
-        if self.stage.sent_in_case or self.stage.profile.control.reset is None:
+        return not self.stage.sent_in_case and self.reset_now()
+
+    def reset_now(self) -> bool:
+        """Make the target forget whatever was sent before, where it can."""
+        if self.stage.profile.control.reset is None:
             return False
         self.stage.control.pushes()  # on both sides of it, so that all pushes stand between two counts
         if not self.stage.control.reset():

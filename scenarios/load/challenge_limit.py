@@ -95,11 +95,8 @@ class _Scope:
     def _creep(self) -> None:
         """One by one with replays and refusals in between, then the last ones at once."""
         self._fill()
-        while (
-            not self.work.over
-            and not self.refusals
-            and self.ledger.left() > min(self._last(LAST // 2), self._room() - 1)
-        ):
+        last = min(self._last(LAST // 2), self._room() - 1)
+        while not self.work.over and not self.refusals and self.ledger.left() > last:
             if not self._one():
                 return
             if self.rng.random() < 0.3:

@@ -64,8 +64,7 @@ def challenges_of(history: History, profile: Profile) -> Limited:
     once = _first_of_each_id(known)
     clear = ~anywhere[once.place]
     refused = np.flatnonzero(pushes.exhausted & trusted(pushes, profile) & ~pushes.vague)
-    every = zip(known.columns, lost.columns, _elsewhere(history).columns, strict=True)
-    both = Issued(*(np.concatenate(columns) for columns in every))
+    both = _joined(known, lost, _elsewhere(history))
     rows, whose, into = spread(both.scope, np.append(anywhere, True)[both.place], np.unique(scope[refused]))
     refused = refused[np.isin(scope[refused], into)]
     return Limited(
@@ -84,9 +83,13 @@ def wild_challenges(history: History, profile: Profile) -> tuple[Ints, Ints]:
     pushes = pushes_of(history, profile)
     pushes = whole_operations(pushes, _anywhere(pushes, profile))
     known, lost = issued(pushes, profile, pushes.person, resets_of(history, profile))
-    both = Issued(*(np.concatenate(pair) for pair in zip(known.columns, lost.columns, strict=True)))
+    both = _joined(known, lost)
     chosen = _anywhere(pushes, profile)[both.place]
     return both.start[chosen], both.end[chosen]
+
+
+def _joined(*several: Issued) -> Issued:
+    return Issued(*(np.concatenate(columns) for columns in zip(*(one.columns for one in several), strict=True)))
 
 
 def _scopes(pushes: Pushes, profile: Profile) -> Ints:
