@@ -39,7 +39,7 @@ _intent("channel-encoded", "200,4xx", "channel-enum", "a percent-encoded spellin
 _intent("channel-slash", "3xx,4xx", "channel-enum", "a slash after the channel")
 _intent("channel-empty", "4xx", "channel-enum", "an empty channel segment")
 _intent("path-odd", "200,3xx,4xx", "channel-enum", "a path that a gateway may resolve to the operation's")
-_intent("path-missed", "4xx", "channel-enum", "a path that misses the template")
+_intent("path-missed", "3xx,4xx", "channel-enum", "a path that misses the template; a gateway may redirect it")
 _intent("unsupported-unsaid", "409:CHANNEL_NOT_SUPPORTED", "channel-supported", "a channel that may not be offered")
 _intent("key-missing", "400,401", "auth-required", "no api-key")
 _intent("key-empty", "400,401", "auth-required", "an empty api-key")

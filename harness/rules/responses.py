@@ -139,7 +139,7 @@ def no_server_error(history: History, profile: Profile) -> Finding:
     severity="should",
     scope="exchange",
     statement="A request that breaks HTTP itself, or misses the operation's path, is answered 4xx or its connection is "
-    "closed: it is not served, and makes no 5xx.",
+    "closed, or is led from a path that is none to another one: it is not served, and makes no 5xx.",
     source="RFC 9112, section 2.2; RFC 9110, section 15.5",
     advice="Usually the gateway's or the framework's parser is too lenient, or its error handler is not reached.",
 )

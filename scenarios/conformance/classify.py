@@ -20,6 +20,7 @@ UNDECLARED_REF: Final = 36  # characters of a UUID: what any target takes that d
 LARGE_HEAD: Final = 8_000  # bytes; a gateway may refuse more
 LONG_SEGMENT: Final = 200  # characters; a gateway may refuse more
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
+_NO_SEGMENT: Final = re.compile(r"[^!-~]|%(?![0-9A-Fa-f]{2})")  # what no path may hold; RFC 3986, sections 2.1 and 3.3
 _CHUNKED: Final = re.compile(rb"([0-9A-Fa-f]+(;[^\r\n]*)?\r\n.*\r\n)*0\r\n\r\n", re.DOTALL)
 # Headers that ask a server for something besides the operation; it may refuse them.
 ASKING: Final = ("expect", "upgrade", "te", "trailer", "range", "if-match", "if-none-match", "content-encoding",
@@ -65,7 +66,7 @@ def _segment(segment: str, draft: Draft, profile: Profile) -> Iterator[str]:
         yield "path-odd" if _resolved(name) in SPEC.channels else "path-missed"
     elif len(bare) > LONG_SEGMENT or not bare.isascii() or _CONTROL.search(decoded):
         yield "path-missed"  # gateways refuse these before any service sees a segment
-    elif re.search(r"[^!-~]", bare):
+    elif _NO_SEGMENT.search(bare):
         yield "http-broken"
     elif name not in SPEC.channels:
         yield "channel-unknown"

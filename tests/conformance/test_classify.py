@@ -71,6 +71,8 @@ KEY, TOKEN = USERS[0].api_key, USERS[0].token
         (path("../../AUTHY"), {"path-missed"}),
         (path("AUTHY%2F"), {"path-odd"}),
         (path("AUTHY%00"), {"path-missed"}),
+        (path("AUTHY%"), {"http-broken"}),
+        (path("%4xUTHY"), {"http-broken"}),
         (path("x" * 500), {"path-missed"}),
         (field(path="/"), {"path-missed"}),
         (field(path="/stepup/challenges/push/AUTHY?x=1"), {"query-sent"}),
