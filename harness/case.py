@@ -60,7 +60,7 @@ _intent("ref-twice", "200,400", "bad-request-names-field", "two different idempo
 _intent("limit-reached", "409:CHALLENGE_LIMIT_EXCEEDED", "challenge-limit-upper", "one challenge more than the limit")
 _intent("query-sent", "200,400,404", "documented-status", "a query string where none is documented")
 _intent("http-legal", "200,4xx,501,505", "documented-status", "a spelling of HTTP that is unusual and within its rules")
-_intent("method-unknown", "4xx,501", "method-not-allowed", "a method that no standard knows")
+_intent("method-unknown", "4xx,501", "method-not-allowed", "TRACE, which gateways refuse, or an unknown method")
 _intent("method-other", "405", "method-not-allowed", "a method other than the documented one")
 _intent("body-sent", "200,400,413,415", "documented-status", "a body where none is documented")
 _intent("accept-odd", "200,406", "documented-status", "an Accept header that asks for another form")

@@ -1,5 +1,6 @@
 """The command `stepup`: its verbs and their flags. Heavy imports are inside the verbs, so that --help is immediate."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,8 @@ def selftest(**flags: Any) -> None:
 
 def main() -> None:
     """Run the command line; every way to end is one of the documented exit codes, and never a traceback."""
+    # The processes started from here take no file for a module that lies where the user stands, such as a queue.py.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         cli.main(standalone_mode=False)
     except HarnessError as error:

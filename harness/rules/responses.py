@@ -215,10 +215,10 @@ def _letters(name: str) -> str:
     family="responses",
     severity="must",
     scope="exchange",
-    statement="Every other method gets 405 with {code, message}, and Allow names POST.",
+    statement="Every other method gets 405 with {code, message}, and Allow names POST; TRACE is refused at least.",
     source=f"{SPEC.pointer('responses', '405')}; RFC 9110, section 15.5.6",
     advice="Let the router answer 405 for the path, with Allow: POST and the documented body, also where a gateway or "
-    "framework has a handler of its own for HEAD, OPTIONS or TRACE.",
+    "framework has a handler of its own for HEAD or OPTIONS.",
 )
 def method_not_allowed(history: History, profile: Profile) -> Finding:
     kinds = kinds_of(history, profile)

@@ -26,6 +26,8 @@ OUTRUN: Final = 2.5  # times the limit, at which it is filled at least
 LONGEST_NS: Final = 2 * 10**9  # that filling it may take
 MOST_LANES: Final = 8  # requests under way at a time while it is filled; a higher limit is filled at once first
 IN_A_ROW: Final = 50  # refusals, as a client makes them that comes back at once
+ASKED: Final = 60  # requests after the limit was used up at once, until surely a window has passed
+EACH: Final = 50  # parts of a window between them: a window that ends early by more than one of these is seen
 OTHERWISE: Final = 3  # one call in so many is on a channel that the user has, as long as there is room for challenges
 KEPT: Final = 1  # challenges that are left alone
 QUIET_S: Final = 0.25  # between requests of the scope that must not be refused
@@ -97,7 +99,8 @@ class _Scope:
         self.number = number
         self.pacer = tokens[0].pacer
         self.patterns = [
-            self._edge, self._come_back, self._rush, self._hammer, self._burst, self._edge, self._steady, self._over,
+            self._edge, self._burst, self._come_back, self._rush, self._burst, self._hammer, self._edge, self._steady,
+            self._burst, self._over,
         ]  # fmt: skip
 
     def run(self) -> None:
@@ -188,10 +191,14 @@ class _Scope:
         green.join([green.spawn(lane) for _ in range(min(lanes, MOST_LANES))])
 
     def _burst(self) -> None:
-        """Half as many again as may be served, at once."""
+        """Half as many again as may be served, at once; then one at a time until something is served again.
+
+        The limit is used up in a moment that is known well, and so is the moment when more is admitted: whatever the
+        way of counting, a window that is too short shows within one or two of these.
+        """
         self._at_once(self.count + max(self.count // 2, 1))
         self._settle()
-        self.work.nap(1.2 * self.window_ns / 1e9)
+        self._spaced(ASKED, self.window_ns // EACH)
 
     def _hammer(self) -> None:
         """Refused many times in a row: a target that shuts callers out for that, and for longer, is seen then."""

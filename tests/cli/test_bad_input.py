@@ -18,6 +18,7 @@ def stepup(*argv: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     """Run the command line here; gives exit code and everything printed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["stepup", *map(str, argv)])
+        patch.setenv("PYTHONSAFEPATH", "")  # which main() sets for all processes to come
         with pytest.raises(SystemExit) as ended:
             main()
     printed = capsys.readouterr()

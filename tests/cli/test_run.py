@@ -57,13 +57,19 @@ def service(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def stepup(*argv: str | Path, out: Path, act: Callable[[subprocess.Popen[str], str], None] | None = None) -> Done:
-    """Run `stepup`; `act` is called with the process and each line it prints."""
-    command = [sys.executable, "-m", "harness", *map(str, argv)]
+def stepup(
+    *argv: str | Path,
+    out: Path,
+    act: Callable[[subprocess.Popen[str], str], None] | None = None,
+    where: Path | None = None,
+) -> Done:
+    """Run `stepup` in folder `where`; `act` is called with the process and each line it prints."""
+    command = [str(Path(sys.executable).with_name("stepup")), *map(str, argv)]
     lines = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"}
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=where,
+        env={**os.environ, "COLUMNS": "200"},
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         deadline = time.monotonic() + LIMIT_S
         for line in process.stdout:
@@ -78,8 +84,11 @@ def stepup(*argv: str | Path, out: Path, act: Callable[[subprocess.Popen[str], s
 
 @pytest.fixture(scope="module")
 def passing(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    out = tmp_path_factory.mktemp("runs") / "passing"
-    return stepup("load", plan, "--out", out, "--plain", out=out)
+    """A run in a folder with files that bear the names of modules which the harness imports."""
+    here = tmp_path_factory.mktemp("runs")
+    for name in ("queue.py", "profile.py", "harness.py"):
+        (here / name).write_text("raise SystemExit('a file of the user was taken for a module')\n")
+    return stepup("load", plan, "--out", here / "passing", "--plain", out=here / "passing", where=here)
 
 
 def test_a_correct_target_is_never_blamed(passing: Done) -> None:

@@ -85,6 +85,7 @@ KEY, TOKEN = USERS[0].api_key, USERS[0].token
         (lambda draft: put_ref(draft, "a\x01"), {"ref-odd", "http-broken"}),
         (field(method="GET"), {"method-other"}),
         (field(method="BREW"), {"method-unknown"}),
+        (field(method="TRACE"), {"method-unknown"}),
         (field(method="POST "), {"http-legal"}),
         (header("Content-Length", "5"), {"http-broken"}),
         (header("Content-Length", "0", "0"), {"http-legal"}),

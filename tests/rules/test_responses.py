@@ -78,6 +78,8 @@ def code(name: str) -> dict[str, Any]:
         ({"intent": "key-missing", "key": -1, "status": 400, "body": {"message": "no key"}}, []),
         ({"intent": "key-missing", "key": -1, "status": 400, "body": FIELD}, ["auth-first"]),
         ({"intent": "key-twice", "status": 200}, ["credentials-once"]),
+        ({"intent": "key-twice", "status": 400, "body_fault": "html"}, ["response-schema"]),
+        ({"intent": "token-twice", "status": 400, "body_fault": "html"}, []),
         ({"intent": "key-foreign", "key": 1, "status": 401}, ["tenant-isolation"]),
         ({"intent": "token-scheme"}, ["auth-required"]),
         # Channels.
@@ -114,6 +116,8 @@ def code(name: str) -> dict[str, Any]:
         ({"intent": "method-other", "method": "PUT", "user": 10}, ["method-not-allowed"]),
         ({"intent": "method-other", "method": "GET", "status": 501}, ["no-server-error"]),
         ({"intent": "method-unknown", "method": "BREW", "status": 501, "body_fault": "html"}, []),
+        ({"intent": "method-unknown", "method": "TRACE", "status": 405, "body_fault": "html", "headers": {}}, []),
+        ({"intent": "method-unknown", "method": "TRACE"}, ["method-not-allowed"]),
         ({"intent": "any", "status": 404, "body_fault": "html"}, ["documented-status"]),
         ({"intent": "any", "status": 409, "body_fault": "html"}, ["response-schema"]),
         ({"intent": "http-broken", "user": -1, "key": -1}, ["broken-http-refused"]),

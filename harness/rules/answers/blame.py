@@ -72,8 +72,10 @@ def is_limit(kind: Kind) -> bool:
 
 
 def any_form(kind: Kind) -> bool:
-    """Whether the case allows all statuses of this class: then a gateway may have answered, in a form of its own."""
-    return f"{kind.status // 100}xx" in kind.allowed and kind.intent != "any"
+    """Whether a gateway may have answered, in a form of its own: where the case allows all statuses of this class, and
+    where a header is there twice that may not be (RFC 9110, section 5.3)."""
+    gateways = kind.intent == "token-twice" and kind.status == 400
+    return gateways or (f"{kind.status // 100}xx" in kind.allowed and kind.intent != "any")
 
 
 def served(kind: Kind) -> bool:
