@@ -155,7 +155,7 @@ def _stages(run: _Run, control: ControlClient, probe: Probe, recorder: Recorder)
             break
     else:
         recorder.flush()  # so that the resets are in the history that is read
-        _look_back(run, probe)
+        _look_back(run, probe, control)
         _count_late_pushes(run, control)
     if run.interrupt.asked:
         run.folder.facts["interrupted"] = True
@@ -193,12 +193,12 @@ def _watched(run: _Run, stage: Stage) -> tuple[Ended, str]:
     return ended, onlooker.abort if ended.interrupted and not run.interrupt.asked else ""
 
 
-def _look_back(run: _Run, probe: Probe) -> None:
+def _look_back(run: _Run, probe: Probe, control: ControlClient) -> None:
     """Ask for the first refs again after a run of everything; load alone ends when its plan says."""
     age_s = run.plan.look_back_s if run.plan and "conformance" in run.options.stages else 0.0
     if age_s and not run.interrupt.asked:
         say: Callable[[str], None] = lambda text: run.screen.stage("target", text)  # noqa: E731
-        look_back(run.profile, run.folder.history, probe, age_s, lambda: run.interrupt.asked, say)
+        look_back(run.profile, run.folder.history, probe, control.reset, age_s, lambda: run.interrupt.asked, say)
 
 
 def _count_late_pushes(run: _Run, control: ControlClient) -> None:

@@ -15,7 +15,7 @@ from harness.profile import Profile
 from harness.resume import left_by
 from harness.targets.probe import Probe
 
-LONGEST_WAIT_S: Final = 45.0
+SEEDS: Final = 12  # refs, each of another person, where a reset late in the run has left none to ask for
 REFUSED: Final = 30  # refs that a limit had refused, each of another person
 LONGEST_S: Final = 20.0  # for asking; where one limit holds for all, only as many refs fit in as it admits meanwhile
 TICK_S: Final = 0.05
@@ -23,27 +23,48 @@ Call = tuple[User, str, str, str]  # user, channel, ref, intent
 
 
 def look_back(
-    profile: Profile, history: Path, probe: Probe, age_s: float, ended: Callable[[], bool], say: Callable[[str], None]
-) -> None:
-    """Wait until the first refs since the last reset are `age_s` old, but not too long, and ask for them again.
+    profile: Profile, history: Path, probe: Probe, reset: Callable[[], bool], age_s: float, ended: Callable[[], bool],
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Wait until the first refs since the last reset are `age_s` old, and ask for them again.
 
-    Whether the answers are right is for the rules to say. Nothing is asked where nothing is left to ask for, or the
-    history cannot be read; `ended` is the user's wish.
+    Where none is left, as in a small pool that was reset all the time, some are sent now. Whether the answers are right
+    is for the rules to say. Nothing is asked where the history cannot be read; `ended` is the user's wish.
     """
     try:
         seen = read_history(history)
         left = [one for one in left_by(seen, profile) if _plain(one["ref"])]
     except HarnessError:
         return  # the judge says what is wrong with it
-    if not left:
+    calls = [(profile.pool.users[one["user"]], one["channel"], one["ref"], "replay") for one in left]
+    refused = _refused(seen, profile)
+    if not calls:
+        forgets = reset()
+        calls = _seeded(profile, probe, _settled(seen), forgets=forgets)
+        refused = [] if forgets else refused
+    if not calls:
         return
-    wait_s = age_s - (time.time_ns() - min(one["received"] for one in left)) / 1e9
-    if 0 < wait_s <= LONGEST_WAIT_S:
-        say(f"waiting {wait_s:.0f} s until the first of {len(left)} refs are {age_s:g} s old")
+    first_ns = min((one["received"] for one in left), default=time.time_ns())
+    wait_s = age_s - (time.time_ns() - first_ns) / 1e9
+    if wait_s > 0:
+        say(f"waiting {wait_s:.0f} s until the first of {len(calls)} refs are {age_s:g} s old")
         _wait(wait_s, ended)
     say("asking for its first refs once more")
-    calls = [(profile.pool.users[one["user"]], one["channel"], one["ref"], "replay") for one in left]
-    _ask([*calls, *_refused(seen, profile)], profile, probe, ended)
+    _ask([*calls, *refused], profile, probe, ended)
+
+
+def _seeded(profile: Profile, probe: Probe, settled: set[int], *, forgets: bool) -> list[Call]:
+    """New calls of some persons that were answered, to be made again; a reset may have freed settled tokens."""
+    tokens = sorted((user for user in profile.pool.active if user.usable), key=lambda user: user.index in settled)
+    persons: dict[int, User] = {}
+    for user in tokens if forgets else [user for user in tokens if user.index not in settled]:
+        persons.setdefault(user.person, user)
+    prefix = f"back-{time.time_ns():x}"
+    made: list[Call] = [
+        (user, user.usable[0], f"{prefix}-{number}", "any" if user.index in settled else "valid")
+        for number, user in enumerate(list(persons.values())[:SEEDS])
+    ]
+    return [(user, channel, ref, "replay") for user, channel, ref, _ in _ask(made, profile, probe, lambda: False)]
 
 
 def _plain(ref: str | None) -> bool:
@@ -53,7 +74,7 @@ def _plain(ref: str | None) -> bool:
 def _refused(history: History, profile: Profile) -> list[Call]:
     """Calls that were refused for a limit whenever they were made, by tokens that nobody settled; as new ones."""
     frame = history.frame
-    settled = set(frame.loc[frame["operation"].isin(["accept", "decline"]), "user"])
+    settled = _settled(history)
     users = {user.index: user for user in profile.pool.active if user.index not in settled}
     pushes = frame[(frame["operation"] == "push") & frame["user"].isin(users) & frame["ref"].notna()]
     limited = (pushes["error_code"] == "CHALLENGE_LIMIT_EXCEEDED") | (pushes["status"] == 429)
@@ -65,18 +86,29 @@ def _refused(history: History, profile: Profile) -> list[Call]:
     return [call for call in made if call[1] in call[0].usable and _plain(call[2])]
 
 
-def _ask(calls: list[Call], profile: Profile, probe: Probe, ended: Callable[[], bool]) -> None:
-    """One after the other, as far as a limit that all share leaves room for; each person has only a few."""
+def _settled(history: History) -> set[int]:
+    """The users for whose tokens somebody has accepted or declined a challenge."""
+    frame = history.frame
+    return set(frame.loc[frame["operation"].isin(["accept", "decline"]), "user"])
+
+
+def _ask(calls: list[Call], profile: Profile, probe: Probe, ended: Callable[[], bool]) -> list[Call]:
+    """One after the other, as far as a limit that all share leaves room for; those that were served."""
     rate, until = profile.rate, time.monotonic() + LONGEST_S
     pause_s = 0.0 if rate is None or rate.scope == "user" else 1.1 * rate.window_ns / 1e9 / rate.count
-    for user, channel, ref, intent in calls:
+    served = []
+    for call in calls:
+        user, channel, ref, intent = call
         if ended() or time.monotonic() > until:
-            return
+            break
         try:
-            probe.ask(user, channel, intent, ref, scenario="look-back")
+            answer = probe.ask(user, channel, intent, ref, scenario="look-back")
         except HarnessError:
-            return  # recorded; a target that is gone by now has been seen by the stages
+            break  # recorded; a target that is gone by now has been seen by the stages
+        if answer.status == 200:
+            served.append(call)
         _wait(pause_s, ended)
+    return served
 
 
 def _wait(seconds: float, ended: Callable[[], bool]) -> None:

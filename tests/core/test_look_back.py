@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.control import ControlClient
 from harness.history import Recorder, read_history
 from harness.judge import verdict_on
 from harness.profile import Profile, load_profile
@@ -20,19 +21,25 @@ REFS = ("first", "second")
 
 
 @contextmanager
-def looking_back(profile: Profile, folder: Path, *, ended: bool = False) -> Iterator[list[str]]:
-    """A history in `folder` of a few refs, asked for again when they are 400 ms old; what was told meanwhile."""
+def looking_back(
+    profile: Profile, folder: Path, *, ended: bool = False, forgotten: bool = False
+) -> Iterator[list[str]]:
+    """A history in `folder` of a few refs, `forgotten` by a reset or asked for again when they are 400 ms old; what was
+    told meanwhile."""
     recorder = Recorder(folder, "setup", "main", Redactor(profile.secrets()))
-    probe, told = Probe(profile, recorder), list[str]()
+    probe, control, told = Probe(profile, recorder), ControlClient(profile, recorder), list[str]()
     user = profile.pool.active[0]
     try:
         for ref in REFS:
             probe.ask(user, user.usable[0], "valid", ref)
+        if forgotten:
+            control.reset()
         recorder.flush()
-        look_back(profile, folder, probe, 0.4, lambda: ended, told.append)
+        look_back(profile, folder, probe, control.reset, 0.4, lambda: ended, told.append)
     finally:
         probe.close()
-        recorder.close(sent=probe.sent)
+        control.close()
+        recorder.close(sent=probe.sent + control.calls)
     yield told
 
 
@@ -47,6 +54,21 @@ def test_first_refs_are_asked_for_again_at_the_age_asked_for(fault: str, tmp_pat
     first = history.frame[history.frame["ref"] == "first"]["received"].min()
     assert again["sent"].min() - first >= 0.39 * 1e9
     assert any("until the first of 2 refs" in text for text in told)
+    assert (verdict_on(RULES["idempotent-replay"], history, profile).status == "fail") == bool(fault)
+
+
+@pytest.mark.parametrize("fault", ["", "ref-ttl"])
+def test_where_a_reset_has_left_no_ref_some_are_sent_and_asked_for_again(fault: str, tmp_path: Path) -> None:
+    with Server(Settings(workers=1, users=4, ref_retention=0.1 if fault else 86400.0), tmp_path / "service") as server:
+        profile = load_profile(server.profile_path)
+        with looking_back(profile, tmp_path / "history", forgotten=True):
+            history = read_history(tmp_path / "history")
+    back = history.frame[history.frame["scenario"].astype(str) == "look-back"]
+    asked: dict[str, list[int]] = {}
+    for ref, sent in zip(back["ref"], back["sent"], strict=True):
+        asked.setdefault(ref, []).append(sent)
+    assert len(asked) == len({user.person for user in profile.pool.active if user.usable})
+    assert all(len(times) == 2 and times[1] - times[0] >= 0.4 * 1e9 for times in asked.values())
     assert (verdict_on(RULES["idempotent-replay"], history, profile).status == "fail") == bool(fault)
 
 
