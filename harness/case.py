@@ -111,6 +111,14 @@ def _fits(outcome: str, status: int, error_code: str) -> bool:
     return same and (not code or code == error_code)
 
 
+def own_form(intent: str, allowed: tuple[str, ...], status: int) -> bool:
+    """Whether an answer may have the form of a gateway or a parser, which the document does not describe: where the
+    case allows the whole class of statuses or a 5xx, and where a header is there twice that may not be (RFC 9110,
+    section 5.3) or no form is left to answer in (section 15.5.7)."""
+    by_class = f"{status // 100}xx" in allowed and intent != "any"
+    return by_class or status >= 500 or (intent, status) in (("token-twice", 400), ("accept-odd", 406))
+
+
 def push_path(channel: str) -> str:
     """The operation's path for a channel that is already percent-encoded."""
     return load_spec().template.replace("{channel}", channel)

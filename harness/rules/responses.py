@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from harness.case import allowed_for
+from harness.case import allowed_for, own_form
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.answers.blame import GATEWAY, LIMIT, PLAIN, any_form, is_limit
+from harness.rules.answers.blame import GATEWAY, LIMIT, PLAIN, is_limit
 from harness.rules.answers.kinds import Kind, Kinds, kinds_of
 from harness.rules.answers.sessions import lost_tokens
 from harness.rules.answers.single import (
@@ -104,8 +104,7 @@ def response_schema(history: History, profile: Profile) -> Finding:
 
 def _form_is_judged(kind: Kind) -> bool:
     """Whether the document says what this body looks like; a gateway's own answer may look as the gateway likes."""
-    refused_form = kind.intent == "accept-odd" and kind.status == 406
-    return kind.status < 500 and kind.method != "HEAD" and not any_form(kind) and not refused_form and _has_schema(kind)
+    return kind.method != "HEAD" and not own_form(kind.intent, kind.allowed, kind.status) and _has_schema(kind)
 
 
 def _has_schema(kind: Kind) -> bool:

@@ -93,13 +93,13 @@ class Desk:
         found = next((one for one in pool.active if one.person == user.person and one.index != user.index), None)
         return found if found is not None else self._lacks("no person with two tokens")
 
-    def with_two_logins(self) -> User:
+    def with_two_logins(self, *, need: int = 2) -> User:
         """A user who has another token of the same person."""
         persons = [user.person for user in self.users if user.state == "active"]
         fits = [user for user in self.users if self._fits(user, "") and persons.count(user.person) > 1]
         if not fits:
             self._lacks("no person with two tokens")
-        return self._use(self._unspent(fits, 2))
+        return self._use(self._unspent(fits, need))
 
     def counted_together(self) -> tuple[User, User]:
         """Two tokens whose challenges count for one limit: of one person, or of one programme."""

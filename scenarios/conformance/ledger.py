@@ -10,6 +10,7 @@ from harness.profile import Profile
 
 MARGIN_NS: Final = 500 * 10**6  # how late a request may be decided on, for what is expected of it to be sure
 UNSAID_LATE_NS: Final = 10 * 10**9  # how late a lost call may still have its effect, where no profile says it
+BLANKS: Final = " \t"  # around a value they are none of it, which not every parser knows; RFC 9110, section 5.5
 Operation = tuple[int, str, str]  # person, channel, ref
 
 
@@ -75,6 +76,14 @@ class Ledger:
             self.ids[exchange.challenge_id] = operation
             if operation:
                 self.known[operation] = exchange.challenge_id
+                self.perhaps.update({(*operation[:2], operation[2].strip(BLANKS))} - {operation})
+
+    def may_know(self, user: User, channel: str, ref: str | None) -> bool:
+        """Whether the target may take a call for one that it was sent before, though that is not sure."""
+        if ref is None:
+            return False
+        raw, bare = (user.person, channel, ref), (user.person, channel, ref.strip(BLANKS))
+        return bool({raw, bare} & self.perhaps) or (bare in self.known and (bare != raw or not ref))
 
     def settle(self, user: User, how: Literal["accept", "decline"], *, sure: bool = True) -> None:
         """A challenge of this token was accepted or declined."""

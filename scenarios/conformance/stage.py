@@ -11,7 +11,7 @@ import pytest
 
 from harness.answer import Answer as Read
 from harness.answer import read_answer
-from harness.case import INTENTS, allowed_for, allows
+from harness.case import INTENTS, allowed_for, allows, own_form
 from harness.control import ControlClient
 from harness.errors import ExitCode
 from harness.history import Exchange, Recorder, outcome_of
@@ -207,7 +207,7 @@ class Stage:
                 sure = {"replay"}
             else:
                 sure, unsure = self.ledger.states(user, time.monotonic_ns())
-            if operation in self.ledger.perhaps:
+            if self.ledger.may_know(user, draft.channel, draft.ref):
                 sure, unsure = set(), unsure | sure
         return judged_as(intents | sure, self.profile, unsure)
 
@@ -307,10 +307,8 @@ class Stage:
             return "no answer came"
         if not allows(reply.allowed, status, code):
             return "another answer than the case allows"
-        # Where a case allows a whole class, a gateway may answer in its own form; the judge looks at it the same way.
-        open_form = f"{status // 100}xx" in reply.allowed
-        own_form = open_form or reply.intent in GATEWAY or (reply.intent == "accept-odd" and status == 406)
-        return "" if not reply.read.fault or (own_form and status >= 300) else reply.read.fault
+        any_form = reply.intent in GATEWAY or own_form(reply.intent, reply.allowed, status)
+        return "" if not reply.read.fault or (any_form and status >= 300) else reply.read.fault
 
     def _lost(self, reply: Reply) -> None:
         """Skip where good credentials got 401 and a plain request of the same user gets it too: the token expired."""

@@ -86,6 +86,20 @@ def test_new_login_after(how: How, stage: Stage, desk: Desk) -> None:
 
 
 @HOW
+def test_settles_the_token_that_asked(how: How, stage: Stage, desk: Desk) -> None:
+    """The challenge says which login is settled, not who of the person's logins asked last."""
+    if stage.profile.policy.in_flight != "allow":
+        pytest.skip("a token holds one challenge at a time")
+    user = desk.with_two_logins(need=4)
+    beside, channel = desk.login_beside(user), user.usable[0]
+    first = issue(stage, user, channel, stage.ref("settled"))
+    issue(stage, beside, channel, stage.ref("later"))
+    desk.settled(first, how)
+    stage.check(stage.send(draft_for(user, channel, stage.ref("after"))))
+    issue(stage, beside, channel, stage.ref("beside"))
+
+
+@HOW
 def test_others_are_not_settled(how: How, stage: Stage, desk: Desk) -> None:
     user = desk.find(need=2)
     desk.settle(user, user.usable[0], how)

@@ -40,6 +40,17 @@ def settled(make: Make) -> Any:
     return told
 
 
+def settled_where_asked(make: Make) -> Any:
+    """What two logins of a person get once the challenge of the one that asked first is settled."""
+    here = make(**OPEN)
+    one, again = here.users.twice()
+    first = here.client.push(one).id
+    here.put_forward(0.1)
+    here.client.push(again)
+    assert here.client.settle(first, "accept").status == 200
+    return codes(here, one, 1) + codes(here, again, 1)
+
+
 def pending(make: Make) -> Any:
     """Where one challenge may be pending: another, on the other channel, of another user, and as time goes by."""
     here = make(**OPEN, in_flight="reject", in_flight_for=3.0)

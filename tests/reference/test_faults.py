@@ -21,6 +21,7 @@ from tests.reference.looks_at_answers import (
     pending_at_once,
     refusals,
     settled,
+    settled_where_asked,
     statuses_of_many,
 )
 from tests.reference.looks_at_hostile import (
@@ -129,6 +130,7 @@ LOOKS = [
     Look(callers_that_leave, 10, "forgotten-when-caller-leaves"),
     Look(settled, [STATE, STATE, 200] * 2, """settled-served declined-served settled-by-channel settled-late
          settled-for-the-person"""),
+    Look(settled_where_asked, [STATE, 200], "settled-where-last-asked"),
     Look(pending, [200, STATE, STATE, 200, STATE, 200], """in-flight-ignored in-flight-by-channel in-flight-for-all
          in-flight-for-ever in-flight-too-short"""),
     Look(conflicting, [200, 200], "claim-left-behind"),

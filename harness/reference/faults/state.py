@@ -75,6 +75,23 @@ class SettledForThePerson(Service):
         super().check_state(call)
 
 
+@fault("settled-where-last-asked", "the session to step up is the one that the person asked from last", "settled-token")
+class SettledWhereLastAsked(Service):
+    def settle(self, challenge_id: str, outcome: str) -> bool | None:
+        with self.store.transaction():
+            challenge = self.store.challenge(challenge_id)
+        if challenge is None:
+            return None
+        logins = self.access.people.logins
+        person = logins[challenge.token].person
+        with self.store.transaction():
+            since = {token: self.store.pending_since(token) for token in logins if logins[token].person == person}
+        latest = max(since, key=lambda token: (since[token] or 0, token == challenge.token))
+        with self.store.transaction():
+            self.store.settle(challenge._replace(token=latest), outcome)
+        return True
+
+
 @fault("in-flight-ignored", "the check is there, and its result is not used", "in-flight", **REJECT)
 class InFlightIgnored(Service):
     def in_flight(self, call: Call) -> bool:

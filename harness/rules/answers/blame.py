@@ -71,13 +71,6 @@ def is_limit(kind: Kind) -> bool:
     return kind.status == 429 or kind.code == LIMIT
 
 
-def any_form(kind: Kind) -> bool:
-    """Whether a gateway may have answered, in a form of its own: where the case allows all statuses of this class, and
-    where a header is there twice that may not be (RFC 9110, section 5.3)."""
-    gateways = kind.intent == "token-twice" and kind.status == 400
-    return gateways or (f"{kind.status // 100}xx" in kind.allowed and kind.intent != "any")
-
-
 def served(kind: Kind) -> bool:
     return 200 <= kind.status < 300
 
