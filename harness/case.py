@@ -9,7 +9,8 @@ from harness.spec import load_spec
 
 @dataclass(frozen=True)
 class Intent:
-    """A kind of request. `allowed` are outcomes such as `409:STATE_INVALID` or `4xx`; `rule` is blamed otherwise."""
+    """A kind of request. `allowed` are outcomes such as `409:STATE_INVALID`, `4xx`, or `400:ANY_FORM` where a gateway
+    or a parser may have made the body; `rule` is blamed otherwise."""
 
     id: str
     allowed: tuple[str, ...]
@@ -18,6 +19,7 @@ class Intent:
 
 
 INTENTS: Final[dict[str, Intent]] = {}
+ANY_FORM: Final = "ANY_FORM"
 
 
 def _intent(name: str, allowed: str, rule: str, says: str) -> None:
@@ -52,7 +54,8 @@ _intent("token-unknown", "401", "auth-required", "a token that nobody has")
 _intent("token-malformed", "400,401", "auth-required", "a credential that is no bearer token")
 _intent("token-scheme", "401", "auth-required", "a valid token under another authentication scheme")
 _intent("token-part", "401", "auth-required", "a prefix or an extension of a valid token")
-_intent("token-twice", "400,401,403", "credentials-once", "two different tokens")
+# A second Authorization line is none that HTTP allows (RFC 9110, section 5.3), so a gateway may refuse it.
+_intent("token-twice", "400:ANY_FORM,401,403", "credentials-once", "two different tokens")
 _intent("token-logged-out", "401", "logged-out-refused", "a token that was logged out")
 _intent("token-impersonator", "403", "impersonator-refused", "the token of a back-office impersonator")
 _intent("ref-odd", "200,400", "bad-request-names-field", "an idempotency-ref that is empty or unusually long")
@@ -63,7 +66,7 @@ _intent("http-legal", "200,4xx,501,505", "documented-status", "a spelling of HTT
 _intent("method-unknown", "4xx,501", "method-not-allowed", "TRACE, which gateways refuse, or an unknown method")
 _intent("method-other", "405", "method-not-allowed", "a method other than the documented one")
 _intent("body-sent", "200,400,413,415", "documented-status", "a body where none is documented")
-_intent("accept-odd", "200,406", "documented-status", "an Accept header that asks for another form")
+_intent("accept-odd", "200,406:ANY_FORM", "documented-status", "an Accept header that asks for another form")
 _intent("http-broken", "4xx", "broken-http-refused", "a request that breaks HTTP; a closed connection answers it too")
 _intent("control", "2xx", "documented-status", "a call that steers the target, outside the operation")
 _intent("any", "1xx,2xx,3xx,4xx", "documented-status", "a generated request of which only the form is judged")
@@ -108,15 +111,19 @@ def allows(allowed: tuple[str, ...], status: int, error_code: str = "") -> bool:
 def _fits(outcome: str, status: int, error_code: str) -> bool:
     wanted, _, code = outcome.partition(":")
     same = wanted == str(status) or (wanted.endswith("xx") and wanted[0] == str(status // 100))
-    return same and (not code or code == error_code)
+    return same and code in ("", ANY_FORM, error_code)
+
+
+def in_words(allowed: tuple[str, ...]) -> str:
+    """Allowed outcomes for a sentence."""
+    return " or ".join(outcome.removesuffix(f":{ANY_FORM}").replace(":", " ") for outcome in allowed)
 
 
 def own_form(intent: str, allowed: tuple[str, ...], status: int) -> bool:
     """Whether an answer may have the form of a gateway or a parser, which the document does not describe: where the
-    case allows the whole class of statuses or a 5xx, and where a header is there twice that may not be (RFC 9110,
-    section 5.3) or no form is left to answer in (section 15.5.7)."""
+    case allows it for this status, or the whole class of statuses, or a 5xx."""
     by_class = f"{status // 100}xx" in allowed and intent != "any"
-    return by_class or status >= 500 or (intent, status) in (("token-twice", 400), ("accept-odd", 406))
+    return by_class or status >= 500 or f"{status}:{ANY_FORM}" in allowed
 
 
 def push_path(channel: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from harness.answer import Answer as Read
 from harness.answer import read_answer
-from harness.case import INTENTS, allowed_for, allows, own_form
+from harness.case import INTENTS, allowed_for, allows, in_words, own_form
 from harness.control import ControlClient
 from harness.errors import ExitCode
 from harness.history import Exchange, Recorder, outcome_of
@@ -335,11 +335,10 @@ class Stage:
     def failure(self, reply: Reply, problem: str) -> str:
         """The message of a failed case."""
         says = INTENTS[reply.intent].says if reply.intent in INTENTS else reply.intent
-        right = " or ".join(outcome.replace(":", " ") for outcome in reply.allowed)
         return "\n".join(
             (
                 f"{problem}: {says}",
-                f"  allowed: {right}",
+                f"  allowed: {in_words(reply.allowed)}",
                 f"  came:    {answered(reply.answer)}",
                 f"  curl:    {self.evidence.curl(reply.draft)}",
                 f"  again:   stepup conformance -- -k '{reply.case}'",

@@ -45,6 +45,7 @@ CREDENTIALS = '[credentials]\nusers = "users.json"\n'
         (TARGET + CREDENTIALS + '[policy]\nin_flight = "rejct"\n', "Did you mean 'reject'?"),
         (TARGET + CREDENTIALS + '[limits.rate]\ncount = "many"\nwindow = "1s"\n', "limits.rate.count"),
         (TARGET + CREDENTIALS + "[limits.rate]\ncount = 5\n", "'window' is missing"),
+        (TARGET + CREDENTIALS + '[outcomes]\nafter-acept = ["409"]\n', "Did you mean 'after-accept'?"),
         ('[target]\nbase_url = "127.0.0.1:80"\n' + CREDENTIALS, "no scheme or host"),
         ('[target]\nbase_url = "https://bank.example"\n' + CREDENTIALS, "`allow = true`"),
         (TARGET + '[credentials]\nusers = "none.json"\n', "none.json: No such file"),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from harness.case import INTENTS
+from harness.config import schema
 from harness.errors import ExitCode, HarnessError
 from harness.profile import ChallengeLimit, Profile, RateLimit, control_call, is_loopback, load_profile
 from harness.run_folder import facts_of, profile_from_facts
@@ -210,3 +212,10 @@ def test_a_challenge_id_from_a_target_cannot_leave_its_path_segment() -> None:
         "POST",
         "/simulate/..%2F..%2Fx%3Fy%23z/accept",
     )
+
+
+def test_the_form_knows_every_kind_of_request_by_name() -> None:
+    told = schema("profile.schema.json")["properties"]["outcomes"]["properties"]
+    assert {name: one["description"].lower() for name, one in told.items()} == {
+        name: f"{intent.says}.".lower() for name, intent in INTENTS.items()
+    }

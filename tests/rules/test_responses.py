@@ -11,6 +11,7 @@ from tests.history_files import make_history
 
 SINGLE = [name for name, one in RULES.items() if one.scope == "exchange"]
 FIELD = {"syntaxErrors": {"invalidFields": [{"fieldName": "channel", "error": "IN"}]}}
+KEYLESS = {"intent": "key-missing", "key": -1}
 STRANGER = {"user": -1, "intent": "token-unknown"}
 UNENROLLED = {"user": 12, "channel": "BIOMETRIC"}
 UNOFFERED = {"user": 14, "channel": "BIOMETRIC"}
@@ -80,6 +81,8 @@ def code(name: str) -> dict[str, Any]:
         ({"intent": "key-twice", "status": 200}, ["credentials-once"]),
         ({"intent": "key-twice", "status": 400, "body_fault": "html"}, ["response-schema"]),
         ({"intent": "token-twice", "status": 400, "body_fault": "html"}, []),
+        ({**KEYLESS, "status": 400, "body_fault": "html", "allowed": "400,401,400:ANY_FORM"}, []),
+        ({**KEYLESS, "status": 400, "body_fault": "html"}, ["response-schema"]),
         ({"intent": "key-foreign", "key": 1, "status": 401}, ["tenant-isolation"]),
         ({"intent": "token-scheme"}, ["auth-required"]),
         # Channels.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.case import INTENTS
+from harness.case import INTENTS, in_words
 from harness.history import History
 from harness.profile import Profile
 from harness.rules.answers.blame import blame, meant, rule_of
@@ -43,7 +43,7 @@ def told(history: History, profile: Profile, row: int, kind: Kind) -> str:
     meaning, columns = meant(kind, profile), history.frame.iloc[row]
     says = INTENTS[meaning.intent].says if meaning.intent in INTENTS else "an unknown kind of request"
     came = f"{kind.status} {columns['error_code']}".strip()
-    right = " or ".join(outcome.replace(":", " ") for outcome in meaning.allowed) or "nothing"
+    right = in_words(meaning.allowed) or "nothing"
     return f"{says} ({_who(columns, kind)}) was answered {came}; allowed: {right}"
 
 
