@@ -45,15 +45,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.collectonly or config.getoption("help", default=False):
         return
     try:
-        stage, dealt = _begin(config)
+        stage, deal = _begin(config)
     except HarnessError as error:
         pytest.exit(str(error), returncode=OURS + int(error.code))
     config.stash[STAGE] = stage
-    config.stash[DESK] = Desk(stage, dealt)
+    config.stash[DESK] = Desk(stage, deal["conformance"], frozenset(deal.get("load", ())))
     config.stash[OUTCOME] = Outcome()
 
 
-def _begin(config: pytest.Config) -> tuple[Stage, list[int]]:
+def _begin(config: pytest.Config) -> tuple[Stage, dict[str, list[int]]]:
     profile_path, run = os.environ.get(ENV_PROFILE), os.environ.get(ENV_RUN)
     if not profile_path or not run:
         raise HarnessError(
@@ -61,11 +61,10 @@ def _begin(config: pytest.Config) -> tuple[Stage, list[int]]:
             hint="Start the scenarios with `stepup conformance -- ARGUMENTS`; it sets them and judges the history.",
         )
     profile = load_profile(Path(profile_path))
-    facts = open_run(Path(run)).facts
-    dealt = list((facts.get("deal") or {}).get("conformance", [])) or [user.index for user in profile.pool.users]
-    usable = sum(user.index in dealt and bool(user.usable) for user in profile.pool.active)
+    deal = {"conformance": [user.index for user in profile.pool.users], **(open_run(Path(run)).facts.get("deal") or {})}
+    usable = sum(user.index in deal["conformance"] and bool(user.usable) for user in profile.pool.active)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return Stage(profile, Path(run), worker, _seed(config), usable), dealt
+    return Stage(profile, Path(run), worker, _seed(config), usable), deal
 
 
 def _seed(config: pytest.Config) -> int:

@@ -26,8 +26,10 @@ LARGEST_LIMIT: Final = 200  # challenges; a larger limit is the load stage's to 
 class Desk:
     """The users of this stage. Every choice is the same again for the same pool and the same order of cases."""
 
-    def __init__(self, stage: Stage, dealt: list[int]) -> None:
+    def __init__(self, stage: Stage, dealt: list[int], needed_later: frozenset[int] = frozenset()) -> None:
+        """`dealt` are the indices of the users of this stage, `needed_later` of those whom another one uses next."""
         self.stage = stage
+        self._needed_later = needed_later
         pool = stage.profile.pool
         self.users = [pool.users[index] for index in dealt if index < len(pool.users)] or list(pool.users)
         self._turn: dict[int, int] = {}
@@ -158,21 +160,24 @@ class Desk:
 
     def settle(self, user: User, channel: str, how: Literal["accept", "decline"]) -> None:
         """Issue a challenge and have it accepted or declined; skips where the target has no such call."""
-        self._can(how)
+        self._can(how, user)
         self.settled(self.stage.check(self.stage.send(draft_for(user, channel))), how)
 
     def settled(self, issued: Reply, how: Literal["accept", "decline"]) -> None:
         """Have this challenge accepted or declined; skips where the target has no such call."""
-        self._can(how)
         assert issued.user is not None
+        self._can(how, issued.user)
         done = getattr(self.stage.control, how)(issued.challenge, issued.user.index)
         self.stage.ledger.settle(issued.user, how, sure=done)
         if not done:
             pytest.skip(f"the control call to {how} a challenge was refused")
 
-    def _can(self, how: str) -> None:
+    def _can(self, how: str, user: User) -> None:
         if getattr(self.stage.profile.control, how) is None:
             pytest.skip(f"the profile has no control call to {how} a challenge")
+        left = [one.index for one in self.users if self.serves(one) and one.index in self._needed_later]
+        if left == [user.index]:
+            pytest.skip("the last token that nobody has settled is left for the load")
 
     def _in_state(self, role: Role, channel: str) -> User:
         """A user whose token is in a state; one is made and used for all cases that ask for it."""

@@ -37,9 +37,6 @@ def read_usage(folder: Path, profile: Profile) -> Usage:
 
 def usage_of(rows: list[dict[str, Any]], profile: Profile) -> Usage:
     """What these rows have used up."""
-    settled = frozenset(
-        row["user"] for row in rows if row["operation"] in ("accept", "decline") and row["outcome"] != "refused"
-    )
     resets = [row["sent"] for row in rows if row["operation"] == "reset" and row["outcome"] != "refused"]
     since = max(resets, default=0)
     users = profile.pool.users
@@ -52,7 +49,20 @@ def usage_of(rows: list[dict[str, Any]], profile: Profile) -> Usage:
             if key not in operations or operations[key]["outcome"] == "unknown":
                 operations[key] = row
     requests = _requests(rows, since, profile)
-    return Usage(_challenges(operations, profile), _pending(operations, profile), settled, requests)
+    return Usage(_challenges(operations, profile), _pending(operations, profile), _settled(rows), requests)
+
+
+def _settled(rows: list[dict[str, Any]]) -> frozenset[int]:
+    """The tokens that somebody settled and that were given no other challenge since: a reset may free them."""
+    settled: set[int] = set()
+    given = {""}
+    for row in sorted(rows, key=lambda row: int(row["sent"])):
+        if row["operation"] in ("accept", "decline") and row["outcome"] != "refused":
+            settled.add(row["user"])
+        elif row["operation"] == "push" and row["outcome"] == "ok" and row["challenge_id"] not in given:
+            given.add(row["challenge_id"])
+            settled.discard(row["user"])
+    return frozenset(settled)
 
 
 def _requests(rows: list[dict[str, Any]], since: int, profile: Profile) -> Counter[int]:

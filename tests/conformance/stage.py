@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.deal import deal
 from harness.history import History, read_history
 from harness.profile import load_profile
 from harness.run_folder import create
@@ -55,6 +56,15 @@ def arguments(profile: Path, out: Path, *extra: str, seed: int = 1) -> tuple[lis
 
 def run(profile: Path, out: Path, *extra: str, seed: int = 1) -> Done:
     create(out, "test", load_profile(profile), seed=seed, command="test")
+    return run_in(profile, out, *extra, seed=seed)
+
+
+def run_before_load(profile: Path, out: Path, *extra: str, seed: int = 1) -> Done:
+    """The stage of a run whose load uses the same users afterwards."""
+    loaded = load_profile(profile)
+    folder = create(out, "test", loaded, seed=seed, command="test")
+    folder.facts["deal"] = deal(loaded.pool, ["conformance", "load"])
+    folder.save()
     return run_in(profile, out, *extra, seed=seed)
 
 

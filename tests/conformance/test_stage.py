@@ -21,7 +21,7 @@ from harness.reference.server import Server
 from harness.reference.settings import Settings
 from harness.targets.embedded import planted
 from tests.conformance.people import ROWS
-from tests.conformance.stage import command, profile_file, run
+from tests.conformance.stage import command, profile_file, run, run_before_load
 from tests.support.raw_server import Behaviour, closes_after, http, raw_server, replies
 
 FAST = Settings(workers=1, users=60)
@@ -149,6 +149,17 @@ def test_a_pool_of_one_user_is_enough_for_most(tmp_path: Path) -> None:
     assert done.exit == ExitCode.PASS, done.output[-3000:]
     assert done.told["passed"] > 180
     assert "the pool has no user with state 'impersonator'" in done.told["reasons"]
+
+
+def test_in_a_small_pool_a_token_is_left_for_the_load(tmp_path: Path) -> None:
+    with Server(Settings(workers=1, users=3), tmp_path / "service") as server:
+        done = run_before_load(server.profile_path, tmp_path / "run", "-k", "test_settle or state")
+        active = {user.index for user in load_profile(server.profile_path).pool.active if user.usable}
+    assert done.exit == ExitCode.PASS, done.output[-3000:]
+    frame = done.history.frame
+    settled = set(frame.loc[frame["operation"].isin(["accept", "decline"]), "user"])
+    assert len(active - settled) == 1
+    assert "the last token that nobody has settled is left for the load" in done.told["reasons"]
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])

@@ -142,6 +142,14 @@ def test_what_earlier_stages_used_up_is_counted_once_a_ref_and_since_the_last_re
     assert usage.pending == {}
 
 
+def test_a_settled_token_that_was_given_another_challenge_is_free_again() -> None:
+    first = {**row(0, "a", "ok", 10), "challenge_id": "c-1"}
+    replay, other = {**first, "sent": NOW + 30}, {**row(0, "b", "ok", 40), "challenge_id": "c-2"}
+    settled = row(0, None, "ok", 20, "decline")
+    assert usage_of([settled, first, replay], profile(2)).settled == frozenset({0})
+    assert usage_of([other, settled, first, replay], profile(2)).settled == frozenset()
+
+
 def test_a_challenge_counts_no_longer_once_its_window_has_passed() -> None:
     of = profile(4, challenges={"count": 5, "window": "1s", "scope": "user"})
     long_ago, just_now = -2 * 10**9, 10**12  # as seen when the test is over, however slow the machine is
