@@ -114,6 +114,11 @@ def _fits(outcome: str, status: int, error_code: str) -> bool:
     return same and code in ("", ANY_FORM, error_code)
 
 
+def overload_declared(profile: Profile) -> bool:
+    """Whether the profile says, for any kind of request, that the target may answer 503."""
+    return any(allows(outcomes, 503) for outcomes in profile.outcomes.values())
+
+
 def in_words(allowed: tuple[str, ...]) -> str:
     """Allowed outcomes for a sentence."""
     return " or ".join(outcome.removesuffix(f":{ANY_FORM}").replace(":", " ") for outcome in allowed)

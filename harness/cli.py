@@ -24,7 +24,7 @@ def cli() -> None:
     comes with the exchanges that prove it, and what was not seen is never a pass.
 
     \b
-      stepup run                          the embedded service, conformance and load, about a minute
+      stepup run                          the embedded service, conformance and load, in two minutes or so
       stepup run --profile target.toml    a deployment of your own
       stepup explain                      the rules; `stepup explain RULE` for one of them
 

@@ -43,8 +43,17 @@ class ControlClient:
         return self._settle("decline", challenge_id, user)
 
     def reset(self) -> bool:
-        """Make the target forget limits and challenges; False where it has no such call or refused."""
-        return self._profile.control.reset is not None and self._call("reset", self._profile.control.reset)[0]
+        """Make the target forget limits and challenges; False where it has no such call or refused.
+
+        Pushes are counted on both sides of it, so that all of them stand between two counts.
+        """
+        template = self._profile.control.reset
+        if template is None:
+            return False
+        self.pushes()
+        done, _ = self._call("reset", template)
+        self.pushes()
+        return done
 
     def kill(self) -> bool:
         """Make one of the target's processes end at once; nobody may be left to answer, so False says nothing."""

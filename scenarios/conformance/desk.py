@@ -274,7 +274,9 @@ class Desk:
         limit = self.stage.profile.challenges
         if limit is not None and need > limit.count:
             return f"it takes {need} challenges, and the limit is {limit.count}"
-        return "every fitting user is settled, pending or at the limit, and the target cannot be told to forget"
+        if self.stage.profile.control.reset is None:
+            return "every fitting user is settled, pending or at the limit, and the target cannot be told to forget"
+        return "too few fitting users are neither settled, pending nor at the limit, for one test at least"
 
     def _clear(self, user: User, need: int) -> bool:
         now = time.monotonic_ns()
@@ -309,12 +311,8 @@ class Desk:
 
     def reset_now(self) -> bool:
         """Make the target forget whatever was sent before, where it can."""
-        if self.stage.profile.control.reset is None:
-            return False
-        self.stage.control.pushes()  # on both sides of it, so that all pushes stand between two counts
         if not self.stage.control.reset():
             return False
-        self.stage.control.pushes()
         self.stage.ledger.forget(time.monotonic_ns())
         return True
 

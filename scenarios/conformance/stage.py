@@ -11,7 +11,7 @@ import pytest
 
 from harness.answer import Answer as Read
 from harness.answer import read_answer
-from harness.case import INTENTS, allowed_for, allows, in_words, own_form
+from harness.case import INTENTS, allowed_for, allows, in_words, overload_declared, own_form
 from harness.control import ControlClient
 from harness.errors import ExitCode
 from harness.history import Exchange, Recorder, outcome_of
@@ -147,14 +147,16 @@ class Stage:
         """Send a request and record it. `allowed` replaces what follows from the request and its user.
 
         `over`: go over the rate limit, which is allowed to refuse then. Otherwise a rate limit that refuses although
-        the stage kept under what is declared is given the time that it asks for. `operation` is what it is recorded as.
+        the stage kept under what is declared, or a target that may shed load, is given the time that it asks for.
+        `operation` is what it is recorded as.
         """
         user = token_user(draft, self.profile)
         for _ in range(RETRIES_LIMITED):
             reply = self._once(draft, user, allowed, over, operation)
             if reply.answer.error == IDLE:
                 continue  # recorded as lost, which it may be; no fault of the target's
-            if reply.status != 429 or not reply.limited:
+            shed = reply.status == 503 and overload_declared(self.profile)
+            if not shed and (reply.status != 429 or not reply.limited):
                 break
             time.sleep(_wait_s(reply.answer))
         return reply
@@ -279,6 +281,8 @@ class Stage:
         __tracebackhide__ = True
         if reply.limited:
             pytest.skip(f"a limit refused first ({reply.status} {reply.read.error_code}); its rules look at that")
+        if reply.status == 503 and overload_declared(self.profile):
+            pytest.skip("the target shed load, as the profile says it may")
         if reply.used_before:
             raise UsedBefore("each fitting token is refused as a settled one is: the pool was used before")
         self._lost(reply)

@@ -188,3 +188,28 @@ def test_without_its_environment_the_stage_says_how_it_is_started(tmp_path: Path
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == ExitCode.USAGE
     assert "stepup conformance" in done.stdout + done.stderr
+
+
+def test_where_overload_is_declared_a_503_is_asked_again_and_no_failure(tmp_path: Path) -> None:
+    """Every third request is shed, far more than by a real target."""
+    asked = itertools.count(1)
+    with Server(FAST, tmp_path / "service") as server:
+        port = int(server.base_url.rpartition(":")[2])
+
+        def shed(connection: socket.socket, head: bytes) -> None:
+            if next(asked) % 3 == 0:
+                connection.sendall(http("503 Service Unavailable", b"{}", "Content-Type: application/json"))
+                return
+            with socket.create_connection(("127.0.0.1", port), 10) as service:
+                service.sendall(head + b"\r\nConnection: close\r\n\r\n")
+                while part := service.recv(65536):
+                    connection.sendall(part)
+
+        with raw_server(shed) as shedding:
+            rows = json.loads((tmp_path / "service" / "users.json").read_text())
+            path = profile_file(tmp_path / "client", f"http://127.0.0.1:{shedding}", rows)
+            path.write_text(path.read_text() + '[outcomes]\nvalid = ["200", "503"]\n')
+            done = run(path, tmp_path / "run", "-k", "test_replay")
+    assert done.exit == ExitCode.PASS, done.output[-3000:]
+    assert (done.history.frame["status"] == 503).sum() > 3
+    assert done.told["passed"] > 0

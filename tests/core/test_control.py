@@ -67,6 +67,15 @@ def test_calls_at_the_same_time_find_the_root_once_and_all_succeed(tmp_path: Pat
     assert done == [True] * 40
 
 
+def test_pushes_are_counted_on_both_sides_of_a_reset(tmp_path: Path) -> None:
+    with raw_server(replies(http("200 OK", b'{"count": 7}'))) as port:
+        control, recorder = client(tmp_path, port)
+        assert control.reset()
+        recorder.close(sent=control.calls)
+    frame = read_history(tmp_path / "history").frame
+    assert list(zip(frame["operation"], frame["told"], strict=True)) == [("pushes", 7), ("reset", 0), ("pushes", 7)]
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"7", b"{}", b'{"count": -1}', b'{"count": true}', b'{"count": "7"}', b"x" * 100_000]
 )
@@ -87,5 +96,6 @@ def test_a_target_that_has_gone_is_recorded_as_surely_without_effect(tmp_path: P
     control, recorder = client(tmp_path, port)
     assert not control.reset()
     recorder.close(sent=control.calls)
-    row = read_history(tmp_path / "history").frame.iloc[0]
+    frame = read_history(tmp_path / "history").frame
+    row = frame[frame["operation"] == "reset"].iloc[0]
     assert (row["status"], row["outcome"], row["error"]) == (0, "refused", "connect")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from harness.case import INTENTS, allowed_for, allows
+from harness.case import INTENTS, allowed_for, allows, overload_declared
 from harness.profile import Profile
 from harness.rules.answers.kinds import OTHER, Kind
 from harness.spec import load_spec
@@ -73,11 +73,6 @@ def is_limit(kind: Kind) -> bool:
 
 def served(kind: Kind) -> bool:
     return 200 <= kind.status < 300
-
-
-def overload_declared(profile: Profile) -> bool:
-    """Whether the profile says, for any kind of request, that the target may answer 503."""
-    return any(allows(outcomes, 503) for outcomes in profile.outcomes.values())
 
 
 def blame(kind: Kind, profile: Profile) -> str:
