@@ -29,11 +29,11 @@ from harness.judge import UNKNOWN_RUN, broken, judge, verdict_from
 from harness.profile import Profile
 from harness.reproduce import Run
 from harness.rules import RULES, Finding, Rule
-from harness.rules.reading.columns import Whole, forget, pushes_of
+from harness.rules.reading.columns import Elsewhere, Whole, forget, pushes_of
 from harness.rules.reading.lean import keep, together
 from harness.rules.registry import concluded, merged
 from harness.rules.run import gaps_of
-from harness.scopes import Wild, judge_scopes, wild_of
+from harness.scopes import judge_scopes, wild_of
 from harness.verdict import Verdict
 from harness.workers import cluster, done, processes
 
@@ -142,12 +142,12 @@ def _split(seen: Survey, parts: Parts, places: Places, local: Executor) -> None:
 
 def _examined(
     parts: Parts, facts: Facts, profile: Profile, examiners: Executor | None, local: Executor, spent: Counter[str]
-) -> tuple[dict[str, list[Finding | Verdict]], list[Wild]]:
-    """What each part shows of each rule, and has for any scope of a limit; its columns are kept beside it."""
+) -> tuple[dict[str, list[Finding | Verdict]], list[Elsewhere]]:
+    """What each part shows of each rule, and has for other scopes of limits; its columns are kept beside it."""
     near = ((examine_part, parts, part, facts, profile) for part in range(parts.count))
     far = ((examine, *parts.table(part), facts, profile) for part in range(parts.count))
     found: dict[str, list[Finding | Verdict]] = {}
-    wild: list[Wild] = [{} for _ in range(parts.count)]
+    wild: list[Elsewhere] = [Elsewhere() for _ in range(parts.count)]
     for part, seen in done(examiners or local, far if examiners else near):
         parts.columns()[part].write_bytes(seen.columns)
         wild[part] = seen.wild
@@ -161,12 +161,12 @@ def _examined(
 class Seen:
     """What a part shows of each rule, the columns of its pushes (see `lean`), and the seconds that each rule took.
 
-    `wild` holds the times of those that may count for any scope of a limit.
+    `wild` is what those need to know who look at other scopes of a limit.
     """
 
     findings: dict[str, Finding | Verdict]
     columns: bytes
-    wild: Wild
+    wild: Elsewhere
     spent: Counter[str]
 
 
@@ -210,7 +210,7 @@ def _whole(parts: Parts, facts: Facts) -> Whole:
     columns = together(parts.columns(), parts.size, parts.at)
     return Whole(
         parts.control(), facts.tallies, facts.gaps, facts.wall_offset_ns, facts.earlier,
-        columns=columns, total=parts.size, fetch=parts.at, fetch_all=parts.every,
+        columns=columns, total=parts.size, rows=parts,
     )  # fmt: skip
 
 
@@ -238,12 +238,21 @@ def _verdict(
     rule: Rule, seen: list[Finding | Verdict], scoped: list[Finding] | None, whole: Whole, profile: Profile, run: Run
 ) -> Verdict:
     try:
-        of_all = scoped or ([] if rule.of_all is None else [rule.of_all(whole, profile)])
-        findings = [one for one in (*seen, *of_all) if isinstance(one, Finding)]
         lost = next((one for one in seen if isinstance(one, Verdict)), None)
-        return lost or verdict_from(rule, concluded(merged(findings)), whole, profile, run)
+        findings = [one for one in seen if isinstance(one, Finding)]
+        return lost or verdict_from(rule, _told(rule, findings, scoped or [], whole, profile), whole, profile, run)
     except Exception as error:  # whatever it is, the other rules still have to be decided
         return broken(rule, error)
+
+
+def _told(rule: Rule, seen: list[Finding], scoped: list[Finding], whole: Whole, profile: Profile) -> Finding:
+    if scoped:
+        told = concluded(merged([*seen, *scoped]))
+        # What is wrong with all parts together only has its witness in none of them.
+        if told.all_told == sum(one.all_told for one in (*seen, *scoped)):
+            return told
+    of_all = [] if rule.of_all is None else [rule.of_all(whole, profile)]
+    return concluded(merged([*seen, *of_all]))
 
 
 __all__ = ["A_PART", "Facts", "Persons", "examine", "examine_part", "judge_folder", "judge_in_parts", "persons_in"]

@@ -58,9 +58,9 @@ class Parts:
         """Where the columns of each part's pushes are kept once it was looked at."""
         return [self.folder / f"{part:05d}.npz" for part in range(self.count)]
 
-    def everybodys(self, operation: str) -> pd.DataFrame:
-        """The control calls of this name, one of those that concern everybody, by their numbers."""
-        calls = [self._file(path).filter(pc.field("operation") == operation) for path in self._paths(self.count)]
+    def everybodys(self) -> pd.DataFrame:
+        """The control calls that concern everybody, by their numbers."""
+        calls = [self._file(path) for path in self._paths(self.count)]
         frame = pa.concat_tables([_empty(), *calls]).unify_dictionaries().to_pandas()
         return frame.set_index(NUMBER).sort_index()
 
@@ -78,22 +78,25 @@ class Parts:
         frame.index = pd.Index(wanted)
         return frame if len(wanted) == len(numbers) and (wanted == numbers).all() else frame.loc[numbers]
 
-    def every(self, names: list[str]) -> pd.DataFrame:
-        """Some columns of words and numbers, none of which may be missing, of all rows."""
-        texts = [name for name in names if pa.types.is_dictionary(SCHEMA.field(name).type)]
-        words: dict[str, dict[str, int]] = {name: {} for name in texts}
-        whole: dict[str, Any] = {name: np.zeros(self.size, np.int32 if name in words else np.int64) for name in names}
+    def having(self, words: dict[str, str], names: list[str]) -> pd.DataFrame:
+        """Some columns of words and numbers, of which none may be missing, of rows with these words, in no order."""
+        known: dict[str, dict[str, int]] = {name: {} for name in names if _has_words(name)}
+        found: dict[str, list[Any]] = {name: [np.zeros(0, np.int32)] for name in [*names, NUMBER]}
         for path in self._paths():  # one after another, as each takes memory while it is open
-            table = self._file(path).select([*names, NUMBER])
-            for name in names:
+            table = self._file(path)
+            chosen = _with_words(table, words)
+            for name, columns in found.items():
                 column: Any = table[name].combine_chunks()
-                if name in words:
-                    known = [words[name].setdefault(word, len(words[name])) for word in column.dictionary.to_pylist()]
-                    column = np.array(known, np.int32)[column.indices.to_numpy()]
-                whole[name][table[NUMBER].to_numpy()] = column
-        for name in words:
-            whole[name] = pd.Categorical.from_codes(whole[name], pd.Index(list(words[name]), dtype="str"))
-        return pd.DataFrame(whole, copy=False)
+                if name in known:
+                    numbers = [known[name].setdefault(word, len(known[name])) for word in column.dictionary.to_pylist()]
+                    column = pa.array(numbers, pa.int32()).take(column.indices)
+                columns.append(column.to_numpy()[chosen])
+        whole: dict[str, Any] = {}
+        for name in [*found]:  # each is let go of as it is put together
+            whole[name] = np.concatenate(found.pop(name))
+        for name, told in known.items():
+            whole[name] = pd.Categorical.from_codes(whole[name], pd.Index(list(told), dtype="str"))
+        return pd.DataFrame(whole, index=pd.Index(whole.pop(NUMBER)), copy=False)
 
     def _taken(self, wanted: Ints, names: list[str]) -> pa.Table:
         """Rows by their sorted numbers, in no order."""
@@ -126,6 +129,19 @@ class Parts:
     def _visitors(self) -> dict[int, Ints]:
         with np.load(self.folder / "visitors.npz") as kept:
             return {part: kept[str(part)] for part in range(self.count)}
+
+
+def _has_words(name: str) -> bool:
+    return pa.types.is_dictionary(SCHEMA.field(name).type)
+
+
+def _with_words(table: pa.Table, words: dict[str, str]) -> "npt.NDArray[np.bool_]":
+    """Which rows of a table have these words."""
+    chosen = np.ones(len(table), np.bool_)
+    for name, word in words.items():
+        column: Any = table[name].combine_chunks()
+        chosen &= column.indices.to_numpy() == column.dictionary.index(word).as_py()
+    return chosen
 
 
 def _empty() -> pa.Table:

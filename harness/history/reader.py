@@ -58,6 +58,14 @@ class History:
         """Some columns of all rows."""
         return self.frame[names]
 
+    def having(self, words: dict[str, str], names: list[str]) -> pd.DataFrame:
+        """Some columns of the rows with these words, by their numbers and in any order."""
+        frame = self.every([*words, *names])
+        chosen = np.ones(len(frame), np.bool_)
+        for name, word in words.items():
+            chosen &= (frame[name] == word).to_numpy()
+        return frame.loc[chosen, names]
+
     def number(self, rows: Ints) -> Ints:
         """The numbers of rows in the whole history; what is earlier has its own already."""
         return rows if self.numbers is None else np.where(rows < 0, rows, self.numbers[rows])

@@ -6,6 +6,7 @@ the caller without a ref (`no-ref-no-replay`), the caller and the channel (`ref-
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from harness.profile import Profile
 from harness.rules.findings import each, finding_of, refusal
 from harness.rules.idempotency import LOAD, SPEC_REF
 from harness.rules.reading.operations import Flags, pushes_of
-from harness.rules.refs.counting import Span, spans_of
+from harness.rules.refs.counting import Count, Span, come_by, counts_of, spans_between
 from harness.rules.refs.guessing import fresh_bits, ids_in_order
 from harness.rules.refs.sharing import Shared, nearly_equal, operations_with_an_id, same_ref_elsewhere, shared_ids
 from harness.rules.refs.unexplained import unexplained
@@ -62,6 +63,7 @@ def _two_refs(history: History, profile: Profile) -> Finding:
     advice="Make the user and the operation with its channel part of the key under which a ref is stored.",
     least=10,
     of_all=lambda history, profile: _given_twice(history, profile, _same_ref),
+    by_scope=("ids",),
 )
 def idempotent_scope(history: History, profile: Profile) -> Finding:
     refusals = unexplained(history, profile)
@@ -86,6 +88,7 @@ def idempotent_scope(history: History, profile: Profile) -> Finding:
     "hash too short, no collation of the database that calls different texts equal.",
     least=20,
     of_all=_two_refs,
+    by_scope=("ids",),
 )
 def ref_exact(history: History, profile: Profile) -> Finding:
     refusals = unexplained(history, profile)
@@ -109,6 +112,7 @@ def ref_exact(history: History, profile: Profile) -> Finding:
     advice="Replay nothing to a request without a ref, and never store an answer under an absent one.",
     least=10,
     of_all=lambda history, profile: _given_twice(history, profile, _no_ref),
+    by_scope=("ids",),
 )
 def no_ref_no_replay(history: History, profile: Profile) -> Finding:
     pushes = pushes_of(history, profile)
@@ -134,6 +138,7 @@ def _at_least_the_wrong(finding: Finding) -> Finding:
     "another's, look for state that requests share (caches, pools, variables outside the request).",
     least=100,
     of_all=lambda history, profile: _given_twice(history, profile, _by_chance),
+    by_scope=("ids",),
 )
 def challenge_id_unique(history: History, profile: Profile) -> Finding:
     return finding_of(
@@ -157,16 +162,14 @@ def challenge_id_unique(history: History, profile: Profile) -> Finding:
     by_person=False,
 )
 def challenge_id_unguessable(history: History, profile: Profile) -> Finding:
-    pushes, first = ids_in_order(history, profile)
-    ids = [str(text) for text in pushes.ids.take(pushes.id[first])]
+    rows, ids = ids_in_order(history, profile)
     bits = fresh_bits(ids)
     seen = f"about {bits:.0f} bits of an id are new to somebody who knows the one before"
     if len(ids) < ENOUGH_IDS or bits >= ENOUGH_BITS:
         return finding_of(len(ids), [], 0, note=f"ids in the order of issue; {seen}", lacks="Wants more challenges.")
     shown = ", ".join(quoted(text) for text in ids[:3])
     told = f"only {seen} ({ENOUGH_BITS:.0f} or more are wanted); in order of issue: {shown}"
-    rows = tuple(int(row) for row in pushes.row[first[:3]])
-    return finding_of(len(ids), [Violation(rows, told)], 1, note="", lacks="")
+    return finding_of(len(ids), [Violation(tuple(rows[:3]), told)], 1, note="", lacks="")
 
 
 def _given_twice(history: History, profile: Profile, which: Callable[[Shared], Flags]) -> Finding:
@@ -198,13 +201,22 @@ def _given_twice(history: History, profile: Profile, which: Callable[[Shared], F
     sound_with_gaps=False,
     least=20,
     by_person=False,
+    by_scope=("ids",),
 )
 def push_at_most_once(history: History, profile: Profile) -> Finding:
-    spans = spans_of(history, profile)
     if profile.control.pushes is None:
         return Finding(0, lacks="The profile names no call that tells how many pushes were sent: control.pushes.")
+    counts = counts_of(history, profile)
+    target = profile.target
+    compare = partial(_compared, counts, alone=target.exclusive, bounded=target.late_effect_ns is not None)
+    return Finding(0, facts={"come": come_by(counts, history, profile)}, conclude=compare)
+
+
+def _compared(counts: tuple[Count, ...], finding: Finding, *, alone: bool, bounded: bool) -> Finding:
+    """What follows from the challenges that had come by each count; `bounded`: how late one may come is declared."""
+    spans = spans_between(counts, finding.facts["come"])
     longest = {span.first.row: span for span in spans}
-    wrong = [found for span in spans if (found := _miscounted(history, profile, span))]
+    wrong = [found for span in spans if (found := _miscounted(span, alone=alone))]
     counted, given = sum(span.counted for span in longest.values()), sum(span.given for span in longest.values())
     room = max(spans, key=lambda span: span.given).room if spans else 0
     return finding_of(
@@ -212,32 +224,30 @@ def push_at_most_once(history: History, profile: Profile) -> Finding:
         wrong,
         len(wrong),
         note=f"challenges between counts; {counted:,} pushes were counted, {room:,} more would have gone unnoticed",
-        shortfall=_not_counted(profile, list(longest.values())),
+        shortfall=_not_counted(list(longest.values()), alone=alone, bounded=bounded),
         lacks="Wants the number of pushes told before and after challenges are asked for.",
     )
 
 
-def _miscounted(history: History, profile: Profile, span: Span) -> Violation | None:
+def _miscounted(span: Span, *, alone: bool) -> Violation | None:
     told = "the target counted {:,} pushes from the first of these calls to the second, but "
-    if span.room < 0 and profile.target.exclusive:
+    if span.room < 0 and alone:
         told = told.format(span.last.told - span.since.told)
         told += f"at most {span.most:,} challenges can have been pushed in between"
         return Violation((span.since.row, span.last.row), told)
     if span.counted < span.least:
-        pushes = pushes_of(history, profile)
-        ids = tuple(int(row) for row in pushes.row[span.ids[: span.counted + 1]])
         told = told.format(span.counted)
         told += f"{span.least:,} challenges were given in between, and pushing them was over by the second"
-        return Violation((*ids, span.first.row, span.last.row), told)
+        return Violation((*span.missed, span.first.row, span.last.row), told)
     return None
 
 
-def _not_counted(profile: Profile, spans: list[Span]) -> str:
+def _not_counted(spans: list[Span], *, alone: bool, bounded: bool) -> str:
     """Why the counts do not decide, where they do not."""
-    if spans and not profile.target.exclusive:
+    if spans and not alone:
         return "the target may have pushed for others meanwhile: the profile does not say target.exclusive"
     missing = sum(max(span.given - span.counted, 0) for span in spans)
     if missing:
-        known = "" if profile.target.late_effect_ns is not None else ": the profile does not say target.late_effect"
+        known = "" if bounded else ": the profile does not say target.late_effect"
         return f"{missing:,} pushes were not counted yet when the target last told, and may have been queued{known}"
     return ""

@@ -11,6 +11,7 @@ from harness.profile import Profile
 Severity = Literal["must", "should"]
 Scope = Literal["exchange", "history", "run"]
 Limit = Literal["challenges", "rate"]
+Share = Limit | Literal["ids"]
 FAMILIES: Final = ("responses", "who may", "idempotency", "challenge limit", "rate limit", "state", "run")
 
 
@@ -36,7 +37,8 @@ class Finding:
     `note` says what was seen, `lacks` what target, profile or plan lack when nothing could be examined.
 
     A history may be examined in parts. What then follows from all parts together only is told by `conclude`, a function
-    of a module, from `facts`: numbers and the like, which add up, sets, which are united, and `Most`.
+    of a module or a partial of one, from `facts`: numbers and the like, which add up, sets, which are united, and
+    `Most`.
     """
 
     examined: int
@@ -101,8 +103,9 @@ class Rule:
 
     `by_person` may be asked of the exchanges of some persons at a time, with `merged` findings; `of_all` needs those of
     all persons, of which it uses the columns of `Pushes` and control calls only. A rule has one of the two, or both.
-    `by_scope` names the limits of which `of_all` may be asked for some scopes at a time too, with `merged` findings, as
-    long as they hold no violation: what explains a wrong refusal follows from all scopes.
+    `by_scope` names what `of_all` goes through: it may be asked of some scopes of these limits at a time too, or of
+    some of the ids that were given, with `merged` findings. Limits only as long as they hold no violation: what
+    explains a wrong refusal follows from all scopes.
     """
 
     id: str
@@ -114,7 +117,7 @@ class Rule:
     advice: str
     by_person: Check | None = None
     of_all: Check | None = None
-    by_scope: tuple[Limit, ...] = ()
+    by_scope: tuple[Share, ...] = ()
     sound_with_gaps: bool = True
     least: int = 1
 
@@ -144,7 +147,7 @@ def rule(
     least: int = 1,
     by_person: bool = True,
     of_all: Check | None = None,
-    by_scope: tuple[Limit, ...] = (),
+    by_scope: tuple[Share, ...] = (),
 ) -> Callable[[Check], Check]:
     """Register the decorated check as a rule; ValueError where the declaration is not complete or not unique.
 

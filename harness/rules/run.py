@@ -153,23 +153,20 @@ def generator_healthy(history: History, _: Profile) -> Finding:
 ADVICE: Final = "Take the load down, or give the generator more processes (--processes) or a machine of its own."
 
 
-def load_pushes(history: History) -> pd.DataFrame:
-    """When the load's requests were to be sent, were sent and were answered, by their numbers."""
-    chosen = history.every(["stage", "operation", *TIMES])
-    return chosen.loc[((chosen["stage"] == "load") & (chosen["operation"] == "push")).to_numpy(), [*TIMES]]
+LOAD: Final = {"stage": "load", "operation": "push"}
+PLACE: Final = ["worker", "connection"]
 
 
 def own_lateness(history: History) -> Lateness:
     """The lateness of scheduled load requests that had a warm connection free; none where all were sent at once."""
-    pushes = load_pushes(history)
-    intended, sent, received = (pushes[name].to_numpy(np.int64) for name in ("intended", "sent", "received"))
+    pushes = history.having(LOAD, [*TIMES])
+    intended, sent, received = (pushes[name].to_numpy(np.int64) for name in TIMES)
     late = sent - intended
     if not len(late) or not late.any():
         return Lateness(0, 0.0, 0.0, 0.0, "")
     limit = max(LATEST_NS, LATEST_SHARE * float(np.percentile(received - intended, PERCENTILE)))
     if np.percentile(late, PERCENTILE) > limit:
-        free = _free_since(history.at(pushes.index.to_numpy(np.int64), PLACE), received)
-        late = sent[free >= 0] - np.maximum(intended, free)[free >= 0]
+        late = _late_though_free(history.having(LOAD, [*TIMES, *PLACE]).sort_index())
         if not len(late):
             return Lateness(0, 0.0, limit, 0.0, "")
     p99 = float(np.percentile(late, PERCENTILE))
@@ -178,14 +175,18 @@ def own_lateness(history: History) -> Lateness:
     return Lateness(len(late), p99, limit, float(late.max()), sentence if p99 > limit else "")
 
 
-PLACE: Final = ["stage", "worker", "connection"]
+def _late_though_free(pushes: pd.DataFrame) -> Ints:
+    """How late those were sent that had a connection, from when it was free on."""
+    intended, sent, received = (pushes[name].to_numpy(np.int64) for name in TIMES)
+    free = _free_since(pushes, received)
+    late: Ints = sent[free >= 0] - np.maximum(intended, free)[free >= 0]
+    return late
 
 
 def _free_since(frame: pd.DataFrame, received: Ints) -> Ints:
     """When each request's connection had answered the one before; -1 for its first, which had to be opened."""
-    keys = [frame[name].cat.codes.to_numpy(np.int64) for name in ("stage", "worker")]
-    connection = frame["connection"].to_numpy(np.int64)
-    place = (keys[0] * (keys[1].max() + 1) + keys[1]) * (connection.max() + 2) + connection + 1
+    worker, connection = frame["worker"].cat.codes.to_numpy(np.int64), frame["connection"].to_numpy(np.int64)
+    place = worker * (connection.max() + 2) + connection + 1
     order = np.argsort(place, kind="stable")
     before = np.full(len(order), -1, dtype=np.int64)
     same = place[order][1:] == place[order][:-1]

@@ -13,7 +13,7 @@ from harness.judge import judge
 from harness.pool import pool_of
 from harness.profile import ChallengeLimit, Profile, RateLimit
 from harness.rules import RULES, Finding
-from tests.history_files import make_profile
+from tests.history_files import make_history, make_profile
 from tests.rules.test_parted import Here, write
 from tests.rules.whole_runs import Run, any_world, defective_world
 
@@ -91,6 +91,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, list[Finding]]]:
     return found
 
 
+def shares(seen: dict[str, list[Finding]]) -> set[str]:
+    """What the rules go through of which something was seen by part."""
+    return {share for name in seen for share in RULES[name].by_scope}
+
+
 def test_limits_that_were_kept_are_decided_by_scope(tmp_path: Path, seen: list[dict[str, list[Finding]]]) -> None:
     history, profile = Run(any_world(1, programmes=5)).history()
     write(history, tmp_path)
@@ -104,5 +109,32 @@ def test_what_is_wrong_is_explained_from_all_scopes(tmp_path: Path, seen: list[d
     history, profile = Run(defective_world(2, "rate-of-all", programmes=5)).history()
     write(history, tmp_path)
     parts = parted.judge_in_parts(tmp_path, profile, local=Here(), a_part=history.size // 3)
-    assert any(one.status == "fail" and RULES[one.rule].by_scope for one in parts)
-    assert seen == [{}]
+    assert parts == judge(read_history(tmp_path), profile)
+    assert any(one.status == "fail" and "rate" in RULES[one.rule].by_scope for one in parts)
+    assert shares(seen[0]) == {"challenges", "ids"}
+
+
+def test_an_id_of_two_parts_is_looked_for_in_all_of_them(tmp_path: Path, seen: list[dict[str, list[Finding]]]) -> None:
+    pushes = [{"t": [n, n + 1], "user": n % 4, "ref": f"r{n}", "id": f"c{n}"} for n in range(40)]
+    history, made = make_history([*pushes, {"t": [60, 61], "user": 2, "ref": "other", "id": "c1"}])
+    profile = replace(limited("user", "user"), target=made.target, challenges=None, rate=None)
+    write(history, tmp_path)
+    parts = parted.judge_in_parts(tmp_path, profile, local=Here(), a_part=10)
+    assert parts == judge(read_history(tmp_path), profile)
+    assert next(one for one in parts if one.rule == "challenge-id-unique").violations == 1
+    assert shares(seen[0]) == {"rate"}
+
+
+@pytest.mark.parametrize("told", [39, 40, 41])
+def test_pushes_are_counted_over_all_parts(told: int, tmp_path: Path, seen: list[dict[str, list[Finding]]]) -> None:
+    pushes = [{"t": [n, n + 1], "user": n % 4, "ref": f"r{n}", "id": f"c{n}"} for n in range(1, 41)]
+    counts = [{"op": "pushes", "t": [0, 0.5], "told": 0}, {"op": "pushes", "t": [5000, 5001], "told": told}]
+    settings = {"target": {"exclusive": True, "late_effect": "1s"}, "control": {"pushes": "GET /pushes"}}
+    history, made = make_history([*pushes, *counts], settings)
+    profile = replace(limited("user", "user"), target=made.target, control=made.control, challenges=None, rate=None)
+    write(history, tmp_path)
+    parts = parted.judge_in_parts(tmp_path, profile, local=Here(), a_part=10)
+    assert parts == judge(read_history(tmp_path), profile)
+    verdict = next(one for one in parts if one.rule == "push-at-most-once")
+    assert (verdict.status, verdict.examined) == ("pass" if told == 40 else "fail", 40)
+    assert len(seen[0]["push-at-most-once"]) > 3

@@ -42,7 +42,8 @@ class Limited:
 def elsewhere(history: History, limit: Limit) -> tuple[Ints, Ints]:
     """When what is not in the history, and may count for any of its scopes, began and ended."""
     nothing = np.zeros(0, np.int64)
-    return history.elsewhere.get(limit, (nothing, nothing)) if isinstance(history, Whole) else (nothing, nothing)
+    known = history.elsewhere if isinstance(history, Whole) else None
+    return (nothing, nothing) if known is None else known.times.get(limit, (nothing, nothing))
 
 
 def whole_operations(pushes: Pushes, chosen: Flags) -> Pushes:

@@ -175,10 +175,16 @@ def _before_the_limiter(history: History, pushes: Pushes, profile: Profile) -> F
 
     Where it refused nobody at all there is no sign of that, and the usual order is taken for granted.
     """
+    known = history.elsewhere if isinstance(history, Whole) else None
+    signs = signs_of(pushes, profile) if known is None else known.signs
+    return pushes.has_code(*NOT_ENROLLED) if signs == {"refused"} else np.zeros(len(pushes), np.bool_)
+
+
+def signs_of(pushes: Pushes, profile: Profile) -> frozenset[str]:
+    """Signs of the order in which a target looks at things: it `refused` for the rate, and who is not enrolled too."""
     refused = pushes.limited & trusted(pushes, profile)
-    all_seen = not isinstance(history, Whole) or not history.elsewhere
-    behind = (refused & pushes.has_intent(*LACKING)).any() or (all_seen and not refused.any())
-    return np.zeros(len(pushes), np.bool_) if behind else pushes.has_code(*NOT_ENROLLED)
+    lacking = refused & pushes.has_intent(*LACKING)
+    return frozenset(name for name, seen in (("refused", refused), ("lacking", lacking)) if seen.any())
 
 
 def _one_a_call(pushes: Pushes, passed: Flags, profile: Profile) -> tuple[Ints, Ints, Ints]:

@@ -221,7 +221,7 @@ class Judged:
 
 def asked_of(history: History) -> int:
     """How many moments are looked at; of a part, its share of them, as nothing that is wrong is explained there."""
-    if isinstance(history, Whole) and history.elsewhere:
+    if isinstance(history, Whole) and history.elsewhere is not None:
         return max(MOST_ASKED * len(history.columns) // history.size, 1)
     return MOST_ASKED
 

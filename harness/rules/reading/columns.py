@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, wraps
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from weakref import ref as weak
 
 import numpy as np
@@ -115,25 +115,42 @@ class Pushes:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What those who look at some scopes of a limit only know of the rest of the history.
+
+    `times` tells for each limit when that began and ended which was sent besides and may count for any scope. `signs`
+    are those of all scopes (see `rate_requests.signs_of`).
+    """
+
+    times: Mapping[Any, tuple[Ints, Ints]] = field(default_factory=dict)
+    signs: frozenset[str] = frozenset()
+
+
+class Rows(Protocol):
+    """The rows of a history that stay on disk; see `History` for what is asked of them."""
+
+    def at(self, rows: Ints, names: list[str], /) -> pd.DataFrame: ...
+    def having(self, words: dict[str, str], names: list[str], /) -> pd.DataFrame: ...
+
+
+@dataclass(frozen=True)
 class Whole(History):
     """A history too large for one table: the columns of its pushes, its control calls as `frame`, the rest on disk.
 
-    Of some scopes of a limit only it holds the pushes, the resets, and `elsewhere`: for each limit when that began and
-    ended which was sent besides and may count for any scope.
+    Of some scopes of a limit only it holds the pushes, the control calls that concern everybody, and `elsewhere`.
     """
 
     columns: Pushes = field(kw_only=True, repr=False)
     total: int = field(kw_only=True)
-    fetch: Callable[[Ints, list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
-    fetch_all: Callable[[list[str]], pd.DataFrame] = field(kw_only=True, repr=False)
-    elsewhere: Mapping[Any, tuple[Ints, Ints]] = field(default_factory=dict, kw_only=True, repr=False)
+    rows: Rows = field(kw_only=True, repr=False)
+    elsewhere: Elsewhere | None = field(default=None, kw_only=True, repr=False)
 
     @property
     def size(self) -> int:
         return self.total
 
     def at(self, rows: Ints, names: list[str]) -> pd.DataFrame:
-        ours = self.fetch(rows[rows >= 0], names)
+        ours = self.rows.at(rows[rows >= 0], names)
         if self.earlier is None or (rows >= 0).all():
             return ours
         return pd.concat([self.earlier.loc[rows[rows < 0], names], ours]).loc[rows]
@@ -143,7 +160,10 @@ class Whole(History):
         return self
 
     def every(self, names: list[str]) -> pd.DataFrame:
-        return self.fetch_all(names)
+        return self.rows.having({}, names).sort_index()
+
+    def having(self, words: dict[str, str], names: list[str]) -> pd.DataFrame:
+        return self.rows.having(words, names)
 
 
 _KEPT: Final[list[list[Any]]] = []

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,19 +101,54 @@ def ids_meet(paths: list[Path]) -> bool:
 
 def together(paths: list[Path], size: int, fetch: Fetch) -> Pushes:
     """The columns of all parts of a history of `size` exchanges, in order of sending."""
-    about = [json.loads(one["about"].tobytes()) for one in _each(paths, "about")]
-    words = {name: sorted({text for part in about for text in part[name]}) for name in WORDS.values()}
-    rows, there = [one["row"] for one in _each(paths, "row")], np.zeros(size, np.bool_)
-    for row in rows:
-        there[row] = True
-    order = np.cumsum(there, dtype=np.int32) - 1
-    places = [order[row] for row in rows]
-    del rows, there, order
-    ops = np.cumsum([0, *(part["ops"] for part in about)])
-    moved: dict[str, Any] = {"id": _joined_ids(paths), "op": [int(begin) for begin in ops]}
-    for name, texts in WORDS.items():
-        moved[name] = [np.array([*(words[texts].index(text) for text in part[texts]), NONE]) for part in about]
-    return _pushes(lambda name: _gathered(paths, name, places, moved.get(name)), int(ops[-1]), words, fetch)
+    every = _Every(paths, size)
+    return _pushes(every.column, int(every.ops[-1]), every.words, fetch)
+
+
+class _Every:
+    """The columns of all parts, of which nothing is read but what is asked for."""
+
+    def __init__(self, paths: list[Path], size: int) -> None:
+        self._paths, self._size = paths, size
+        self._about = [json.loads(one["about"].tobytes()) for one in _each(paths, "about")]
+        self.words = {name: sorted({text for part in self._about for text in part[name]}) for name in WORDS.values()}
+        self.ops = np.cumsum([0, *(part["ops"] for part in self._about)])
+
+    def column(self, name: str) -> Any:
+        """One column of all parts.
+
+        It is in a file beside the parts, so that it takes memory only where, and as long as, it is looked at.
+        """
+        whole = np.zeros(sum(map(len, self._places)), TYPES.get(name, np.bool_))
+        moved = self._moved(name)
+        for n, one in enumerate(_each(self._paths, name)):
+            column = one[name]
+            if moved is not None:
+                column = column + moved[n] if isinstance(moved[n], int) else moved[n][column]
+            whole[self._places[n]] = column
+        place = self._paths[0].with_name(f"{name}.npy")
+        np.save(place, whole)
+        return np.load(place, mmap_mode="r").view(np.ndarray)
+
+    @cached_property
+    def _places(self) -> list[Any]:
+        """For each part the places of its rows in all of them."""
+        rows, there = [one["row"] for one in _each(self._paths, "row")], np.zeros(self._size, np.bool_)
+        for row in rows:
+            there[row] = True
+        order = np.cumsum(there, dtype=np.int32) - 1
+        return [order[row] for row in rows]
+
+    def _moved(self, name: str) -> list[Any] | None:
+        """What the numbers of a column have become, for each part; None where they stay."""
+        if name == "id":
+            return _joined_ids(self._paths)
+        if name == "op":
+            return [int(begin) for begin in self.ops]
+        if name not in WORDS:
+            return None
+        words, texts = self.words[WORDS[name]], WORDS[name]
+        return [np.array([*(words.index(text) for text in part[texts]), NONE]) for part in self._about]
 
 
 def _pushes(gather: Callable[[str], Any], ops: int, words: dict[str, list[str]], fetch: Fetch) -> Pushes:
@@ -129,22 +164,6 @@ def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
     for path in paths:
         with np.load(path) as kept:
             yield {name: kept[name] for name in names}
-
-
-def _gathered(paths: list[Path], name: str, places: list[Any], moved: Any) -> Any:
-    """One column of all parts, whose rows have these places; `moved` says what the numbers of each part have become.
-
-    It is in a file beside the parts, so that it takes memory only where, and as long as, it is looked at.
-    """
-    whole = np.zeros(sum(map(len, places)), TYPES.get(name, np.bool_))
-    for n, one in enumerate(_each(paths, name)):
-        column = one[name]
-        if moved is not None:
-            column = column + moved[n] if isinstance(moved[n], int) else moved[n][column]
-        whole[places[n]] = column
-    place = paths[0].with_name(f"{name}.npy")
-    np.save(place, whole)
-    return np.load(place, mmap_mode="r").view(np.ndarray)
 
 
 def _joined_ids(paths: list[Path]) -> list[Any]:

@@ -4,24 +4,37 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from harness.history import History
 from harness.profile import Profile
-from harness.rules.reading.operations import Ints, Pushes, pushes_of
+from harness.rules.reading.operations import Ints, pushes_of
 
 SAMPLE: Final = 20_000  # ids; enough for an estimate that is good to a fraction of a bit
+AHEAD: Final = 2
 OFTEN: Final = 16  # times that each of a few values is seen on average, so that hardly one was not seen
 LONGEST: Final = 64  # characters from the end; an id that long is not guessed for what stands further in front
 
 
-def ids_in_order(history: History, profile: Profile) -> tuple[Pushes, Ints]:
-    """The places where distinct ids were first received, in that order, at most SAMPLE of them."""
+def ids_in_order(history: History, profile: Profile) -> tuple[list[int], list[str]]:
+    """The distinct ids in the order in which they were first received, and these rows; at most SAMPLE of them."""
     pushes = pushes_of(history, profile)
     given = np.flatnonzero(pushes.success)
-    given = given[np.argsort(pushes.received[given], kind="stable")]
-    first: Ints = given[~pd.Series(pushes.id[given]).duplicated().to_numpy()][:SAMPLE]
-    return pushes, first
+    looked_at = AHEAD * SAMPLE  # most ids come once
+    while True:
+        rows = pushes.row[_earliest(pushes.received, given, looked_at)]
+        ids = history.at(rows, ["challenge_id"])["challenge_id"].astype(str).drop_duplicates()
+        if len(ids) >= SAMPLE or looked_at >= len(given):
+            return ids.index[:SAMPLE].tolist(), ids.iloc[:SAMPLE].tolist()
+        looked_at *= AHEAD
+
+
+def _earliest(time: Ints, places: Ints, many: int) -> Ints:
+    """Those of the places with the least times, at least so many of them, in order."""
+    times = time[places]
+    if many < len(places):
+        last = np.partition(times, many)[many]
+        places, times = places[times <= last], times[times <= last]
+    return places[np.argsort(times, kind="stable")]
 
 
 def fresh_bits(ids: list[str]) -> float:
