@@ -65,7 +65,7 @@ def idempotent_replay(history: History, profile: Profile) -> Finding:
     source=SPEC_REF,
     advice="Look-then-write is not enough: let a unique constraint on (user, operation, ref), or a lock that all "
     "workers share, decide which of the duplicates makes the challenge; the others wait for its answer.",
-    least=100,
+    least=30,
 )
 def idempotent_concurrent(history: History, profile: Profile) -> Finding:
     repeats, refusals = repeats_of(history, profile), unexplained(history, profile)

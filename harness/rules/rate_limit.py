@@ -295,7 +295,8 @@ def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
     made.sort(key=lambda one: one.order)
     facts = {"said": int((told.wait >= 0).sum()), "came back": len(returns.place)}
     silent = MORE if profile.rate.retry_after else DECLARE
-    conclude = partial(_how_honest, silent=silent, lacks=MORE if profile.target.exclusive else ALONE)
+    waiting = LATE if profile.target.late_effect_ns is None and pushes.unknown.any() else MORE
+    conclude = partial(_how_honest, silent=silent, lacks=waiting if profile.target.exclusive else ALONE)
     return Finding(len(told.place), tuple(made), total, facts=facts, conclude=conclude)
 
 
@@ -305,7 +306,7 @@ def _how_honest(finding: Finding, silent: str, lacks: str) -> Finding:
         return replace(finding, lacks=MORE)
     if not said and not finding.violations:
         return replace(finding, examined=0, note="no 429 said when to come back", lacks=silent)
-    shortfall = "" if came_back else f"{said:,} told when to come back, but nobody came back just then"
+    shortfall = "" if came_back else f"{said:,} told when to come back, but nobody surely came back just then"
     return replace(finding, note=f"{came_back:,} came back as told and were served", shortfall=shortfall, lacks=lacks)
 
 
