@@ -183,6 +183,8 @@ def _framing(draft: Draft, _: Profile) -> Iterator[str]:
         yield "http-legal"  # the same length twice may be taken for one (RFC 9112, section 6.3)
     if draft.body and not codings:
         yield "body-sent"
+    elif not draft.body and draft.values("content-type"):
+        yield "http-legal"  # a form, JSON and the like of no bytes at all is malformed to whoever looks at the type
 
 
 def _accept(draft: Draft, _: Profile) -> Iterator[str]:

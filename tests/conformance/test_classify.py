@@ -90,6 +90,7 @@ KEY, TOKEN = USERS[0].api_key, USERS[0].token
         (header("Content-Length", "5"), {"http-broken"}),
         (header("Content-Length", "0", "0"), {"http-legal"}),
         (header("Content-Length"), {"http-legal"}),
+        (header("Content-Type", "multipart/form-data"), {"http-legal"}),
         (header("Accept", "text/html"), {"accept-odd"}),
         (header("Accept", "text/html, */*"), {"valid"}),
         (field(hosts=()), {"http-broken"}),
