@@ -101,20 +101,22 @@ def judge_in_parts(
     of a Dask cluster; left out: the local ones do their work. `a_part` is about how many exchanges one of them takes at
     once. In `spent` is added up for how many seconds of all processes each rule was looked at.
     """
-    seen = survey(folder)
-    begun = with_earlier(History(seen.shards, seen.tallies, seen.gaps, seen.wall_offset_ns), folder)
-    facts = Facts(seen.tallies, gaps_of(begun), seen.wall_offset_ns, begun.earlier)
-    del begun
-    size = len(seen.place)
     spent = Counter() if spent is None else spent
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place:
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place,
+        processes() if local is None else nullcontext(local) as workers,
+    ):
+        seen = survey(folder)
+        begun = with_earlier(History(seen.shards, seen.tallies, seen.gaps, seen.wall_offset_ns), folder)
+        facts = Facts(seen.tallies, gaps_of(begun), seen.wall_offset_ns, begun.earlier)
+        del begun
+        size = len(seen.place)
         parts = Parts(Path(place), max(-(-size // a_part), 1), size)
-        with processes() if local is None else nullcontext(local) as workers:
-            places = _places(seen, profile, parts.count, 2 * a_part)
-            _split(seen, parts, places, workers)
-            del seen
-            found, wild = _examined(parts, facts, profile, examiners, workers, spent)
-            scoped = judge_scopes(parts, places.limits, wild, facts, profile, workers, spent)
+        places = _places(seen, profile, parts.count, 2 * a_part)
+        _split(seen, parts, places, workers)
+        del seen
+        found, wild = _examined(parts, facts, profile, examiners, workers, spent)
+        scoped = judge_scopes(parts, places.limits, wild, facts, profile, workers, spent)
         return _verdicts(found, scoped, _whole(parts, facts), profile, run, spent)
 
 

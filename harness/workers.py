@@ -40,17 +40,27 @@ def processes() -> Iterator[Executor]:
     """Some processes of this machine, which leave an interrupt to this one."""
     many = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
     pool = ProcessPoolExecutor(many, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    for _ in range(many):  # they are ready once there is something to do
+        pool.submit(_load)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _load() -> None:
+    """Import what the work needs, which takes a second."""
+    import_module("harness.parted")
+
+
 def done(executor: Executor, jobs: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
     """The number and the result of each job as it is done; only a few are under way at once, as each holds a part."""
     running: dict[Future[Any], int] = {}
     for number, (work, *arguments) in enumerate(jobs):
-        running[executor.submit(work, *arguments)] = number
+        try:
+            running[executor.submit(work, *arguments)] = number
+        except BrokenExecutor as error:
+            raise _killed() from error
         if len(running) >= AHEAD * MOST_WORKERS:
             yield from _finished(running)
     while running:
@@ -66,8 +76,12 @@ def _result(done: Future[Any]) -> Any:
     try:
         return done.result()
     except BrokenExecutor as error:
-        hint = "Was there too little memory? Close other programs and judge again."
-        raise HarnessError("history: a process that judged a part of it was killed", hint=hint) from error
+        raise _killed() from error
     except OSError as error:
         told = f"history: a part of it could not be written or read: {error.strerror or error}"
         raise HarnessError(told, hint="Is there room on the disk of the run folder?") from error
+
+
+def _killed() -> HarnessError:
+    hint = "Was there too little memory? Close other programs and judge again."
+    return HarnessError("history: a process that judged a part of it was killed", hint=hint)

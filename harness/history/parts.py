@@ -218,12 +218,9 @@ def _each(paths: list[Path], *names: str) -> Iterator[dict[str, Any]]:
 def _sharing(paths: list[Path]) -> Iterator[pd.DataFrame]:
     """The earliest pushes of each ref that persons of several parts have, for those parts that they are not in."""
     named = list(_each(paths, "ref", "part"))
-    ref, part = (np.concatenate([one[name] for one in named] or [np.zeros(0)]) for name in ("ref", "part"))
+    ref, part = (np.concatenate([one[name] for one in named] or [np.zeros(0, np.uint64)]) for name in ("ref", "part"))
     del named
-    order = np.argsort(ref)
-    same = (ref[order][1:] == ref[order][:-1]) & (part[order][1:] != part[order][:-1])
-    shared = np.unique(ref[order][1:][same])
-    shared = shared[shared != 0]
+    shared = _of_several(ref, part)
     if not len(shared):
         return
     rows = pd.concat([_having(keys, "ref", shared) for keys in _each(paths, "ref", "part", "number", "push")])
@@ -234,6 +231,23 @@ def _sharing(paths: list[Path]) -> Iterator[pd.DataFrame]:
         pairs = some[["ref", "part"]].drop_duplicates().merge(first, on="ref", suffixes=("_for", ""))
         pairs = pairs[pairs["part_for"] != pairs["part"]]
         yield pairs.rename(columns={"part_for": "for"})[["for", "number"]].astype(np.int64)
+
+
+def _of_several(ref: Hashes, part: Any) -> Hashes:
+    """The refs that rows of several parts have, and others of which the first bits are the same.
+
+    The number of the part takes the place of the last bits, so that one sort of numbers brings them side by side.
+    """
+    bits = np.uint64(int(part.max(initial=0)).bit_length())
+    both = ref[ref != 0] >> bits << bits
+    both |= part[ref != 0]
+    both.sort()
+    same = ((both[1:] ^ both[:-1]) >> bits == 0) & (both[1:] != both[:-1])
+    begins = np.unique(both[1:][same] >> bits)
+    if not len(begins):
+        return begins
+    place = np.minimum(np.searchsorted(begins, ref >> bits), len(begins) - 1)
+    return np.unique(ref[(begins[place] == ref >> bits) & (ref != 0)])
 
 
 def _having(keys: dict[str, Any], name: str, values: Any) -> pd.DataFrame:
