@@ -20,7 +20,7 @@ PLAIN_REF: Final = re.compile(r"[A-Za-z0-9._:~+/=-]+(?: +[A-Za-z0-9._:~+/=-]+)*"
 UNDECLARED_REF: Final = 36  # characters of a UUID: what any target takes that does not say how much it takes
 LARGE_HEAD: Final = 8_000  # bytes; a gateway may refuse more
 LONG_SEGMENT: Final = 200  # characters; a gateway may refuse more
-_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
+_UNROUTED: Final = re.compile(rb"[\x00-\x1f\x7f{}]")  # braces are what some routers write templates with
 _NO_SEGMENT: Final = re.compile(r"[^!-~]|%(?![0-9A-Fa-f]{2})")  # what no path may hold; RFC 3986, sections 2.1 and 3.3
 _CHUNKED: Final = re.compile(rb"([0-9A-Fa-f]+(;[^\r\n]*)?\r\n.*\r\n)*0\r\n\r\n", re.DOTALL)
 # Headers that ask a server for something besides the operation; it may refuse them.
@@ -39,7 +39,8 @@ def _method(draft: Draft, _: Profile) -> Iterator[str]:
         # Words of the request line may be parted by any blanks, for who is lenient (RFC 9112, section 3).
         yield from () if draft.method == SPEC.method else ("http-legal",)
     else:
-        yield "method-other" if draft.method in REGISTERED else "method-unknown"
+        known = "method-other" if draft.method in REGISTERED else "method-unknown"
+        yield "http-legal" if draft.method.upper() == SPEC.method else known  # many a framework knows no case
 
 
 def _path(draft: Draft, profile: Profile) -> Iterator[str]:
@@ -65,8 +66,8 @@ def _segment(segment: str, draft: Draft, profile: Profile) -> Iterator[str]:
     name = decoded.decode("utf-8", "replace")
     if "/" in bare or b"/" in decoded or name in (".", ".."):
         yield "path-odd" if _resolved(name) in SPEC.channels else "path-missed"
-    elif len(bare) > LONG_SEGMENT or not bare.isascii() or _CONTROL.search(decoded):
-        yield "path-missed"  # gateways refuse these before any service sees a segment
+    elif len(bare) > LONG_SEGMENT or not bare.isascii() or _UNROUTED.search(decoded) or "\ufffd" in name:
+        yield "path-missed"  # gateways and routers refuse these before any service sees a segment
     elif _NO_SEGMENT.search(bare):
         yield "http-broken"
     elif name not in SPEC.channels:

@@ -53,17 +53,26 @@ class Desk:
             return self._first(lambda user: channel in user.unsupported, f"whose programme does not offer {channel}")
         if role != "plain":
             return self._in_state(role, channel)
+        return self._use(self._unspent(self._enrolled(channel), need))
+
+    def to_settle(self, channel: str = "", *, need: int = 1) -> User:
+        """A user to be settled, of a person with no other token if possible: those who have one are few, and needed
+        where two tokens are counted together."""
+        fits = self._enrolled(channel)
+        persons = [user.person for user in self.users if user.state == "active"]
+        alone = [user for user in fits if persons.count(user.person) == 1]
+        clear = [user for user in alone if self._clear(user, need)]
+        return self._use(self._unspent(clear or fits, need))
+
+    def _enrolled(self, channel: str) -> list[User]:
         fits = [user for user in self.users if self._fits(user, channel)]
         if not fits:
             self._lacks(f"no active user enrolled on {channel or 'a channel'}")
-        return self._use(self._unspent(fits, need))
+        return fits
 
     def next(self, channel: str = "") -> User:
         """Any user of a channel, one with nothing in the way where there is one: what may be expected follows."""
-        fits = [user for user in self.users if self._fits(user, channel)]
-        if not fits:
-            self._lacks(f"no active user enrolled on {channel or 'a channel'}")
-        in_turn = sorted(fits, key=self._last_use)
+        in_turn = sorted(self._enrolled(channel), key=self._last_use)
         clear = next((user for user in in_turn if self._clear(user, 1)), None)
         if clear is None and self.reset():
             clear = next((user for user in in_turn if self._clear(user, 1)), None)
@@ -184,7 +193,7 @@ class Desk:
         kept = self._kept.get((role, channel))
         if kept is not None and self._is_still(kept, role, channel):
             return kept
-        user = self.find("plain", channel, need=1)
+        user = self.to_settle(channel) if role in HOW else self.find("plain", channel, need=1)
         if role == "pending":
             self.stage.check(self.stage.send(draft_for(user, channel)))
         elif role == "limited":

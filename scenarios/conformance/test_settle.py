@@ -48,7 +48,7 @@ def test_any_pending_challenge_settles(which: str, how: How, stage: Stage, desk:
     """Of several challenges of a token each settles it, not only the latest."""
     if stage.profile.policy.in_flight != "allow":
         pytest.skip("a token holds one challenge at a time")
-    user = desk.find(need=4)
+    user = desk.to_settle(need=4)
     issued = [issue(stage, user, user.usable[0], stage.ref(f"several-{number}")) for number in range(2)]
     desk.settled(issued[0 if which == "first" else -1], how)
     for channel in user.usable:
@@ -58,7 +58,7 @@ def test_any_pending_challenge_settles(which: str, how: How, stage: Stage, desk:
 @HOW
 def test_settled_call_still_replays(how: How, stage: Stage, desk: Desk) -> None:
     """A call that was answered before is the same call afterwards; a target may refuse it, but not issue another."""
-    user = desk.find()
+    user = desk.to_settle()
     channel, ref = user.usable[0], stage.ref("settled")
     first = issue(stage, user, channel, ref)
     desk.settled(first, how)
@@ -101,7 +101,7 @@ def test_settles_the_token_that_asked(how: How, stage: Stage, desk: Desk) -> Non
 
 @HOW
 def test_others_are_not_settled(how: How, stage: Stage, desk: Desk) -> None:
-    user = desk.find(need=2)
+    user = desk.to_settle(need=2)
     desk.settle(user, user.usable[0], how)
     other = desk.another(user, user.usable[0], same_programme=True)
     issue(stage, other, user.usable[0], stage.ref("untouched"))
