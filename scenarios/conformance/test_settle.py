@@ -1,6 +1,7 @@
 """A token's step-up: pending, accepted or declined, and what the token may ask for then."""
 
-from typing import Literal
+import time
+from typing import Final, Literal
 
 import pytest
 
@@ -12,6 +13,8 @@ from scenarios.conformance.test_refs import issue, same
 How = Literal["accept", "decline"]
 CONNECTIONS = 3  # each may lead to another process of the target
 HOW = pytest.mark.parametrize("how", ["accept", "decline"])
+LONGEST_NS: Final = 15 * 10**9  # that a challenge is waited for
+LATE: Final = (0.35, 0.2, 0.1)  # of its time, before it ends
 
 
 def test_pending(stage: Stage, desk: Desk) -> None:
@@ -22,6 +25,24 @@ def test_pending(stage: Stage, desk: Desk) -> None:
         stage.check(stage.send(draft_for(user, channel, stage.ref(f"pending-{channel}"))))
         stage.check(stage.send(draft_for(user, channel)))
     same(stage, first, issue(stage, user, user.usable[0], stage.ref("pending")))
+
+
+def test_pending_as_long_as_declared(stage: Stage, desk: Desk) -> None:
+    """What is in flight stays in the way until it expires, and no longer."""
+    lasts_ns = stage.profile.policy.in_flight_for_ns
+    if stage.profile.policy.in_flight != "reject" or lasts_ns is None or lasts_ns > LONGEST_NS:
+        pytest.skip("nothing in flight expires by itself, or it takes too long to wait for")
+    user = desk.find()
+    first = issue(stage, user, user.usable[0], stage.ref("first"))
+    for left in LATE:
+        _sleep_until(first.answer.sent + lasts_ns * (1 - left))
+        stage.check(stage.send(draft_for(user, user.usable[0], stage.ref(f"{left} left"))))
+    _sleep_until(first.answer.received + lasts_ns * 1.01 + 10**8 + 2 * stage.profile.target.clock_step_ns)
+    issue(stage, user, user.usable[0], stage.ref("after"))
+
+
+def _sleep_until(when_ns: float) -> None:
+    time.sleep(max((when_ns - time.monotonic_ns()) / 1e9, 0))
 
 
 def test_pending_of_another_login(stage: Stage, desk: Desk) -> None:
