@@ -46,10 +46,18 @@ def _sleep_until(when_ns: float) -> None:
 
 
 def test_pending_of_another_login(stage: Stage, desk: Desk) -> None:
-    """What is in flight is in flight for one token only."""
-    user = desk.with_two_logins()
+    """What is in flight is in flight for one token only.
+
+    Where only one may be, the other token is served before, too: then nothing from before the run explains a refusal.
+    """
+    user = desk.with_two_logins(need=3)
+    beside = desk.login_beside(user)
+    if stage.profile.policy.in_flight == "reject":
+        issue(stage, beside, user.usable[0], stage.ref("before"))
+        if not desk.reset_now():
+            pytest.skip("nothing ends what is in flight for the other token")
     issue(stage, user, user.usable[0], stage.ref("one"))
-    issue(stage, desk.login_beside(user), user.usable[0], stage.ref("other"))
+    issue(stage, beside, user.usable[0], stage.ref("other"))
 
 
 @HOW

@@ -51,6 +51,13 @@ def settled_where_asked(make: Make) -> Any:
     return codes(here, one, 1) + codes(here, again, 1)
 
 
+def pending_of_two_logins(make: Make) -> Any:
+    """What two logins of a person get where each may have one challenge pending."""
+    here = make(**OPEN, in_flight="reject", in_flight_for=3.0)
+    one, again = here.users.twice()
+    return codes(here, one, 1) + codes(here, again, 1)
+
+
 def pending(make: Make) -> Any:
     """Where one challenge may be pending: another, on the other channel, of another user, and as time goes by."""
     here = make(**OPEN, in_flight="reject", in_flight_for=3.0)

@@ -19,6 +19,7 @@ from tests.reference.looks_at_answers import (
     paths,
     pending,
     pending_at_once,
+    pending_of_two_logins,
     refusals,
     settled,
     settled_where_asked,
@@ -133,6 +134,7 @@ LOOKS = [
     Look(settled_where_asked, [STATE, 200], "settled-where-last-asked"),
     Look(pending, [200, STATE, STATE, 200, STATE, 200], """in-flight-ignored in-flight-by-channel in-flight-for-all
          in-flight-for-ever in-flight-too-short"""),
+    Look(pending_of_two_logins, [200, 200], "in-flight-by-person"),
     Look(conflicting, [200, 200], "claim-left-behind"),
     Look(credentials, (
         {"no key": [401] * 3, "empty key": [401] * 3, "unknown key": [401] * 3, "foreign key": [403] * 3,

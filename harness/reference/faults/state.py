@@ -116,6 +116,16 @@ class InFlightByChannel(Service):
         return super().record(call, challenge)
 
 
+@fault("in-flight-by-person", "what is pending is looked up by its owner, so that another login has to wait for it",
+       "in-flight", "documented-status", "stepup-linearisable", **REJECT)  # fmt: skip
+class InFlightByPerson(Service):
+    def in_flight(self, call: Call) -> bool:
+        logins = self.access.people.logins.values()
+        tokens = [login.token for login in logins if login.person == call.login.person]
+        since = max(self.store.pending_since(token) or 0 for token in tokens)
+        return self.clock.now() < since + ns(self.settings.in_flight_for or 0)
+
+
 @fault("in-flight-for-all", "the pending challenge of any user of a programme stands in everybody's way", "in-flight",
        "stepup-linearisable", **REJECT)  # fmt: skip
 class InFlightForAll(Service):
