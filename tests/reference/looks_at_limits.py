@@ -109,13 +109,16 @@ def challenges(make: Make) -> Any:
 
 
 def challenges_over_edges(make: Make) -> Any:
+    """How many are let in within three of four seconds, at three phases: in one of them at least a window begins."""
     here = make(rate_count=None, challenge_count=4, challenge_window=4.0)
     user = here.users.both[0]
     let_in = []
-    for turn in range(40):
-        let_in.append(codes(here, user, 4 if turn % 7 == 0 else 1).count(200))
-        here.put_forward(0.5)
-    return max(sum(let_in[place : place + 8]) for place in range(32))
+    for _ in range(3):
+        first = codes(here, user, 4).count(200)
+        here.put_forward(3)
+        let_in.append(first + codes(here, user, 4).count(200))
+        here.put_forward(6)  # so that nothing counts any longer, and a second of the window's circle on
+    return max(let_in)
 
 
 def challenges_of_programmes(make: Make) -> Any:
