@@ -155,8 +155,12 @@ def _stages(run: _Run, control: ControlClient, probe: Probe, recorder: Recorder)
             break
     else:
         recorder.flush()  # so that the resets are in the history that is read
-        _look_back(run, probe, control)
-        _count_late_pushes(run, control)
+        if probe.reachable():
+            _look_back(run, probe, control)
+            _count_late_pushes(run, control)
+        else:
+            run.screen.note(f"the target at {run.profile.target.base_url} is gone: nobody listens there any more")
+            codes.add(ExitCode.UNREACHABLE)
     if run.interrupt.asked:
         run.folder.facts["interrupted"] = True
         codes.add(ExitCode.INTERRUPTED)

@@ -1,9 +1,11 @@
 """Looks at a target before anything else is sent: is it there, does it speak HTTP, does it take the credentials?"""
 
+import socket
 import ssl
 import time
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -48,6 +50,16 @@ class Probe:
         # That was no proof: a target that errs about channels may still serve. One real request each decides.
         real = [self.ask(user, user.usable[0], "valid") for user in users]
         self._refuse(real, users)
+
+    def reachable(self) -> bool:
+        """Whether anybody listens at the target's address still; sends nothing."""
+        parts = urlsplit(self._profile.target.base_url)
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            socket.create_connection((parts.hostname or "", port), TIMEOUT_S).close()
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         self._http.close()
