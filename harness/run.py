@@ -143,9 +143,8 @@ def _stages(run: _Run, control: ControlClient, probe: Probe, recorder: Recorder)
         if run.interrupt.asked:
             break
         # Each stage begins with nothing used up, where the target can be told to forget; not where it must remember.
-        if run.options.resume is None:
-            control.reset()
-        control.pushes()
+        if run.options.resume is not None or not control.reset():
+            control.pushes()  # a reset counts them itself
         stage = _conformance(run) if name == "conformance" else _load(run)
         run.screen.stage(name, SAYS[name])
         ended, abort = _watched(run, stage)

@@ -59,9 +59,7 @@ class Desk:
         """A user to be settled, of a person with no other token if possible: those who have one are few, and needed
         where two tokens are counted together."""
         fits = self._enrolled(channel)
-        persons = [user.person for user in self.users if user.state == "active"]
-        alone = [user for user in fits if persons.count(user.person) == 1]
-        clear = [user for user in alone if self._clear(user, need)]
+        clear = [user for user in fits if self._logins(user) == 1 and self._clear(user, need)]
         return self._use(self._unspent(clear or fits, need))
 
     def _enrolled(self, channel: str) -> list[User]:
@@ -104,10 +102,13 @@ class Desk:
         found = next((one for one in pool.active if one.person == user.person and one.index != user.index), None)
         return found if found is not None else self._lacks("no person with two tokens")
 
+    def _logins(self, user: User) -> int:
+        """How many active tokens of this stage are the person's."""
+        return sum(one.state == "active" and one.person == user.person for one in self.users)
+
     def with_two_logins(self, *, need: int = 2) -> User:
         """A user who has another token of the same person."""
-        persons = [user.person for user in self.users if user.state == "active"]
-        fits = [user for user in self.users if self._fits(user, "") and persons.count(user.person) > 1]
+        fits = [user for user in self.users if self._fits(user, "") and self._logins(user) > 1]
         if not fits:
             self._lacks("no person with two tokens")
         return self._use(self._unspent(fits, need))

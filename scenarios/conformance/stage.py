@@ -155,11 +155,13 @@ class Stage:
             reply = self._once(draft, user, allowed, over, operation)
             if reply.answer.error == IDLE:
                 continue  # recorded as lost, which it may be; no fault of the target's
-            shed = reply.status == 503 and overload_declared(self.profile)
-            if not shed and (reply.status != 429 or not reply.limited):
+            if not self._shed(reply) and (reply.status != 429 or not reply.limited):
                 break
             time.sleep(_wait_s(reply.answer))
         return reply
+
+    def _shed(self, reply: Reply) -> bool:
+        return reply.status == 503 and overload_declared(self.profile)
 
     def together(self, drafts: list[Draft]) -> list[Reply]:
         """Send POST requests of different persons in one write; an answer to each, in order, as far as any came."""
@@ -281,7 +283,7 @@ class Stage:
         __tracebackhide__ = True
         if reply.limited:
             pytest.skip(f"a limit refused first ({reply.status} {reply.read.error_code}); its rules look at that")
-        if reply.status == 503 and overload_declared(self.profile):
+        if self._shed(reply):
             pytest.skip("the target shed load, as the profile says it may")
         if reply.used_before:
             raise UsedBefore("each fitting token is refused as a settled one is: the pool was used before")

@@ -1,20 +1,19 @@
 """A token's step-up: pending, accepted or declined, and what the token may ask for then."""
 
 import time
-from typing import Final, Literal
+from typing import Literal
 
 import pytest
 
 from scenarios.conformance.desk import Desk
 from scenarios.conformance.draft import draft_for
 from scenarios.conformance.stage import Stage
+from scenarios.conformance.test_limits import LATE, LONGEST_WINDOW_S
 from scenarios.conformance.test_refs import issue, same
 
 How = Literal["accept", "decline"]
 CONNECTIONS = 3  # each may lead to another process of the target
 HOW = pytest.mark.parametrize("how", ["accept", "decline"])
-LONGEST_NS: Final = 15 * 10**9  # that a challenge is waited for
-LATE: Final = (0.35, 0.2, 0.1)  # of its time, before it ends
 
 
 def test_pending(stage: Stage, desk: Desk) -> None:
@@ -30,7 +29,7 @@ def test_pending(stage: Stage, desk: Desk) -> None:
 def test_pending_as_long_as_declared(stage: Stage, desk: Desk) -> None:
     """What is in flight stays in the way until it expires, and no longer."""
     lasts_ns = stage.profile.policy.in_flight_for_ns
-    if stage.profile.policy.in_flight != "reject" or lasts_ns is None or lasts_ns > LONGEST_NS:
+    if stage.profile.policy.in_flight != "reject" or lasts_ns is None or lasts_ns > LONGEST_WINDOW_S * 1e9:
         pytest.skip("nothing in flight expires by itself, or it takes too long to wait for")
     user = desk.find()
     first = issue(stage, user, user.usable[0], stage.ref("first"))

@@ -191,7 +191,7 @@ class _Scope:
         green.join([green.spawn(lane) for _ in range(min(lanes, MOST_LANES))])
 
     def _burst(self) -> None:
-        """Half as many again as may be served, at once; then one at a time until something is served again.
+        """Half as many again as may be served, at once; then one at a time for longer than a window.
 
         The limit is used up in a moment that is known well, and so is the moment when more is admitted: whatever the
         way of counting, a window that is too short shows within one or two of these.
