@@ -294,19 +294,20 @@ def rate_limit_retry_after(history: History, profile: Profile) -> Finding:
         made.append(Violation(_rows(requests.limited, np.array([told.place[n], place])), says))
     made.sort(key=lambda one: one.order)
     facts = {"said": int((told.wait >= 0).sum()), "came back": len(returns.place)}
+    facts["unknown"] = int(pushes.unknown.sum()) if profile.target.late_effect_ns is None else 0
     silent = MORE if profile.rate.retry_after else DECLARE
-    waiting = LATE if profile.target.late_effect_ns is None and pushes.unknown.any() else MORE
-    conclude = partial(_how_honest, silent=silent, lacks=waiting if profile.target.exclusive else ALONE)
+    conclude = partial(_how_honest, silent=silent, exclusive=profile.target.exclusive)
     return Finding(len(told.place), tuple(made), total, facts=facts, conclude=conclude)
 
 
-def _how_honest(finding: Finding, silent: str, lacks: str) -> Finding:
+def _how_honest(finding: Finding, silent: str, exclusive: bool) -> Finding:
     refused, said, came_back = finding.examined, finding.facts["said"], finding.facts["came back"]
     if not refused:
         return replace(finding, lacks=MORE)
     if not said and not finding.violations:
         return replace(finding, examined=0, note="no 429 said when to come back", lacks=silent)
     shortfall = "" if came_back else f"{said:,} told when to come back, but nobody surely came back just then"
+    lacks = ALONE if not exclusive else LATE if finding.facts["unknown"] else MORE
     return replace(finding, note=f"{came_back:,} came back as told and were served", shortfall=shortfall, lacks=lacks)
 
 

@@ -9,6 +9,7 @@ from harness.history import History
 from harness.judge import verdict_on, with_known_gaps
 from harness.profile import Profile
 from harness.rules import RULES
+from harness.rules.registry import concluded, merged
 from harness.verdict import Verdict
 from tests.history_files import make_history
 
@@ -193,3 +194,15 @@ def test_undeclared_limits_say_what_the_profile_lacks() -> None:
         if name.startswith("rate-limit"):
             found = verdict(name, [*three(0), no(50)], {})
             assert (found.status, "limits.rate" in found.hint) == ("not-exercised", True), name
+
+
+def test_why_nobody_surely_came_back_follows_from_all_parts_in_any_order() -> None:
+    """A call without an answer, of which only one part knows, may count for ever where the profile sets no bound."""
+    check = RULES["rate-limit-retry-after"].of_all
+    assert check is not None
+    rows = [*BEGIN, *three(2000), no(2050)]
+    lost = [{"t": [2100, 2101], "user": 1, "status": 0, "error": "timeout"}]
+    parts = [check(*make_history(part, profile({"exclusive": True}))) for part in (rows, [*rows, *lost])]
+    told = [concluded(merged(order)) for order in (parts, parts[::-1])]
+    assert told[0] == told[1]
+    assert "target.late_effect" in told[0].lacks
